@@ -1,0 +1,103 @@
+"""What shares a budget: a CAMB key by tokens, a client's callback origin by slots. Both can be paused."""
+
+import email.utils
+import hashlib
+import hmac
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import Final, NewType
+
+from relay.domain.instants import SECOND, Instant, Span, instant_of
+
+LaneName = NewType("LaneName", str)
+
+FIRST_PAUSE: Final = Span(1 * SECOND)
+LONGEST_PAUSE: Final = Span(60 * SECOND)
+UNAUTHORIZED_PAUSE: Final = Span(60 * SECOND)
+_MAX_RETRY_AFTER_TEXT = 64
+_NAME_DIGITS = 24
+
+
+def key_lane(base_url: str, key: str) -> LaneName:
+    """Clients on one CAMB key share its lane; the name gives nothing of the key away."""
+    return LaneName("key:" + hmac.new(key.encode(), base_url.encode(), hashlib.sha256).hexdigest()[:_NAME_DIGITS])
+
+
+def origin_lane(client: str, origin: str) -> LaneName:
+    """Two clients that call one origin have a lane each: neither can hold the other up."""
+    return LaneName(f"{client} {origin}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """A rate and a burst: `rate` tokens a second, at most `burst` of them saved up."""
+
+    rate: float
+    burst: int
+
+    @property
+    def interval(self) -> int:
+        return max(1, round(SECOND / self.rate))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """`spent_until` is the instant at which the budget will be whole again (a virtual schedule: one column, no refill job).
+
+    `failures` counts pauses in a row; while it is not zero one probe at a time is let through.
+    """
+
+    name: LaneName
+    spent_until: Instant = Instant(0)
+    paused_until: Instant = Instant(0)
+    paused_at: Instant = Instant(0)
+    failures: int = 0
+
+    def tokens(self, budget: Budget, now: Instant) -> int:
+        if now < self.paused_until:
+            return 0
+        owed = max(0, self.spent_until - now)
+        saved = (budget.burst * budget.interval - owed) // budget.interval
+        return max(0, min(saved, 1) if self.failures else saved)
+
+    def spend(self, count: int, budget: Budget, now: Instant, probe_hold: Span) -> "Lane":
+        """A probe holds the lane until its answer is there, or for `probe_hold` if none ever comes."""
+        spent = Instant(max(self.spent_until, now) + count * budget.interval)
+        held = Instant(now + probe_hold) if self.failures and count else self.paused_until
+        return replace(self, spent_until=spent, paused_until=held)
+
+    def after_failure(self, begun: Instant, now: Instant, asked: Span | None, floor: Span = FIRST_PAUSE) -> "Lane":
+        """Pause for what the other side asked, else for `floor` doubling up to LONGEST_PAUSE.
+
+        A request that left before the last pause began belongs to the same wave: it may lengthen that pause, not double it.
+        """
+        same_wave = self.failures > 0 and begun < self.paused_at
+        failures = self.failures if same_wave else self.failures + 1
+        pause = asked if asked is not None else min(floor << min(failures - 1, 16), max(LONGEST_PAUSE, floor))
+        until = Instant(now + pause)
+        if same_wave:
+            return replace(self, paused_until=max(self.paused_until, until))
+        return replace(self, failures=failures, paused_at=now, paused_until=until)
+
+    def after_answer(self, begun: Instant) -> "Lane":
+        """An answer to a request begun after the pause ends it; an older one proves nothing."""
+        if begun < self.paused_at:
+            return self
+        return replace(self, failures=0, paused_until=Instant(0))
+
+
+def parse_retry_after(value: str, wall: Instant) -> Span | None:
+    """Read a Retry-After of seconds or of a date (RFC 9110 §10.2.3); None where it asks for nothing sensible."""
+    text = value.strip()
+    if not text or len(text) > _MAX_RETRY_AFTER_TEXT:
+        return None
+    if text.isascii() and text.isdigit():
+        return Span(int(text) * SECOND) if int(text) else None
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    wait = instant_of(moment) - wall
+    return Span(wait) if wait > 0 else None
