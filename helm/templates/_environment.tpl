@@ -1,0 +1,43 @@
+{{- /* The settings that are no secret, as a map of variables. */ -}}
+{{- define "relay.environment" -}}
+{{- $variables := dict }}
+{{- include "relay.flatten" (dict "prefix" "RELAY_" "tree" .Values.config "variables" $variables) }}
+{{- $_ := set $variables "RELAY_SERVER__PORT" "8080" }}
+{{- $_ := set $variables "RELAY_SERVER__DRAIN" (printf "PT%dS" (int .Values.shutdown.drainSeconds)) }}
+{{- with .Values.operationsPort }}
+{{- $_ := set $variables "RELAY_SERVER__OPERATIONS_PORT" (. | int | toString) }}
+{{- end }}
+{{- if eq .Values.database.kind "sqlite" }}
+{{- $_ := set $variables "RELAY_DATABASE__URL" "sqlite:////data/relay.db" }}
+{{- else if eq .Values.database.migration "start" }}
+{{- $_ := set $variables "RELAY_DATABASE__MIGRATE_AT_START" "true" }}
+{{- end }}
+{{- toYaml $variables }}
+{{- end }}
+
+{{- /* {polling: {upstream_rate: 5}} becomes RELAY_POLLING__UPSTREAM_RATE: "5". */ -}}
+{{- define "relay.flatten" -}}
+{{- range $key, $value := .tree }}
+{{- $variable := printf "%s%s" $.prefix (upper $key) }}
+{{- if kindIs "map" $value }}
+{{- include "relay.flatten" (dict "prefix" (printf "%s__" $variable) "tree" $value "variables" $.variables) }}
+{{- else if not (kindIs "invalid" $value) }}
+{{- $_ := set $.variables $variable (include "relay.text" $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Numbers go through JSON: printed plainly, 1000000 would be 1e+06. */ -}}
+{{- define "relay.text" -}}
+{{- if kindIs "string" . }}
+{{- . }}
+{{- else if kindIs "slice" . }}
+{{- $parts := list }}
+{{- range . }}
+{{- $parts = append $parts (include "relay.text" .) }}
+{{- end }}
+{{- join "," $parts }}
+{{- else }}
+{{- toJson . }}
+{{- end }}
+{{- end }}
