@@ -7,7 +7,7 @@ from itertools import combinations
 from types import MappingProxyType
 from typing import Final, Literal, Self
 
-from pydantic import BaseModel, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -27,11 +27,9 @@ from relay.settings.sections import (
     ServerSettings,
     is_loopback,
 )
-from relay.settings.values import ClientName
+from relay.settings.values import ClientName, duration_text
 
 CONTRADICTORY: Final = "contradictory"
-
-_DURATION = TypeAdapter(timedelta)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +152,7 @@ def _text(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(_text, value)) or "none"
     if isinstance(value, timedelta):
-        return str(_DURATION.dump_python(value, mode="json"))
+        return duration_text(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -158,6 +158,21 @@ def _database_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def duration_text(length: timedelta) -> str:
+    """ISO 8601 in the units that settings take: pydantic would write a year."""
+    minutes, seconds = divmod(length.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    exact = (
+        f"{seconds}.{length.microseconds:06d}".rstrip("0").rstrip(".")
+        if length.microseconds
+        else str(seconds)
+    )
+    days = f"{length.days}D" if length.days else ""
+    clock = "".join(f"{number}{unit}" for number, unit in ((hours, "H"), (minutes, "M")) if number)
+    clock += f"{exact}S" if exact != "0" or not (days or clock) else ""
+    return f"P{days}T{clock}" if clock else f"P{days}"
+
+
 def masked_database_url(url: str) -> str:
     """The URL with the password blotted out; `url` has passed the rule above."""
     parts = urlsplit(url)
