@@ -35,9 +35,9 @@ ENV PATH=/opt/relay/bin:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/relay/lib \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    RELAY_SERVER__HOST=0.0.0.0 \
-    RELAY_DATABASE__URL=sqlite:////data/relay.db
+    RELAY_SERVER__HOST=0.0.0.0
 
+# The database's default, relay.db, is relative to this. A variable would win over a mounted file or secret.
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080

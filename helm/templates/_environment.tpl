@@ -15,7 +15,7 @@
 {{- toYaml $variables }}
 {{- end }}
 
-{{- /* {polling: {upstream_rate: 5}} becomes RELAY_POLLING__UPSTREAM_RATE: "5". */ -}}
+{{- /* {camb: {rate_per_second: 5}} becomes RELAY_CAMB__RATE_PER_SECOND: "5". */ -}}
 {{- define "relay.flatten" -}}
 {{- range $key, $value := .tree }}
 {{- $variable := printf "%s%s" $.prefix (upper $key) }}

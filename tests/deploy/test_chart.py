@@ -184,28 +184,27 @@ def test_the_named_secret_is_mounted_as_files(values: Manifest) -> None:
 def test_settings_become_variables() -> None:
     config = {
         "role": "worker",
-        "delivery": {"schedule": ["PT5S", "PT5M"], "quantum": 1_000_000, "jitter": 0.1, "unset": None},
-        "callbacks": {"allow_networks": ["10.0.0.0/8", "private"]},
-        "polling": {"kinds": {"dub": {"max": "PT1M"}}},
-        "switch": {"on": True},
+        "camb": {"answer_bytes": 1_048_576, "rate_per_second": 0.5, "concurrency": None},
+        "delivery": {"retry_schedule": ["PT5S", "PT5M"]},
+        "callbacks": {"allow_networks": []},
+        "clients": {"acme": {"default_kind": "dub"}},
+        "imaginary": {"flag": True},
     }
 
     variables = environment(render(SQLITE | {"config": config}))
 
-    assert (
-        variables
-        | {
-            "RELAY_ROLE": "worker",
-            "RELAY_DELIVERY__SCHEDULE": "PT5S,PT5M",
-            "RELAY_DELIVERY__QUANTUM": "1000000",
-            "RELAY_DELIVERY__JITTER": "0.1",
-            "RELAY_CALLBACKS__ALLOW_NETWORKS": "10.0.0.0/8,private",
-            "RELAY_POLLING__KINDS__DUB__MAX": "PT1M",
-            "RELAY_SWITCH__ON": "true",
-        }
-        == variables
-    )
-    assert "RELAY_DELIVERY__UNSET" not in variables
+    assert variables == {
+        "RELAY_ROLE": "worker",
+        "RELAY_CAMB__ANSWER_BYTES": "1048576",
+        "RELAY_CAMB__RATE_PER_SECOND": "0.5",
+        "RELAY_DELIVERY__RETRY_SCHEDULE": "PT5S,PT5M",
+        "RELAY_CALLBACKS__ALLOW_NETWORKS": "",
+        "RELAY_CLIENTS__ACME__DEFAULT_KIND": "dub",
+        "RELAY_IMAGINARY__FLAG": "true",
+        "RELAY_DATABASE__URL": "sqlite:////data/relay.db",
+        "RELAY_SERVER__DRAIN": "PT20S",
+        "RELAY_SERVER__PORT": "8080",
+    }
 
 
 @pytest.mark.parametrize(

@@ -81,20 +81,10 @@ def test_named_clients_need_no_default_one() -> None:
     assert "Secret" in {manifest["kind"] for manifest in manifests}
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"api_tokens": "x"},
-        {"camb_api_key": "x"},
-        {"signing_secrets": ["x"]},
-        {"clients": {"acme": {"api_tokens": ["x"]}}},
-        {"clients": {"acme": {"camb_api_key": "x"}}},
-        {"clients": {"acme": {"signing_secrets": ["x"]}}},
-    ],
-)
-def test_a_secret_among_the_settings_is_refused(config: dict[str, Any]) -> None:
+@pytest.mark.parametrize("short_form", ["api_tokens", "camb_api_key", "signing_secrets"])
+def test_a_secret_among_the_settings_is_refused(short_form: str) -> None:
     with pytest.raises(HelmRenderError, match="is a secret and a ConfigMap is not"):
-        render({"existingSecret": "relay", "config": config})
+        render({"existingSecret": "relay", "config": {short_form: "x"}})
 
 
 @pytest.mark.parametrize(

@@ -2,34 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.chart import ROOT
-
-Instruction = tuple[str, str]
-
-
-def instructions() -> Iterator[Instruction]:
-    text = (ROOT / "Dockerfile").read_text()
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    for line in "\n".join(lines).replace("\\\n", " ").splitlines():
-        if line.strip():
-            name, rest = line.split(maxsplit=1)
-            yield name, rest.strip()
+from tests.deploy.dockerfile import ROOT, Instruction, instructions, shipped, values
 
 
 @pytest.fixture
 def final() -> list[Instruction]:
-    """The last stage, which is what is shipped."""
-    everything = list(instructions())
-    start = max(place for place, (name, _) in enumerate(everything) if name == "FROM")
-    return everything[start:]
-
-
-def values(stage: list[Instruction], name: str) -> list[str]:
-    return [rest for each, rest in stage if each == name]
+    return shipped()
 
 
 def test_the_process_runs_as_a_numeric_user_that_is_not_root(final: list[Instruction]) -> None:
@@ -59,14 +40,14 @@ def test_data_is_the_only_volume(final: list[Instruction]) -> None:
 
 
 def test_every_stage_stands_on_the_base_that_the_release_chooses() -> None:
-    everything = list(instructions())
+    everything = instructions()
 
     assert everything[0] == ("ARG", "PYTHON_IMAGE=python:3.13-slim")
     assert {base.split()[0] for base in values(everything, "FROM")} == {"${PYTHON_IMAGE}"}
 
 
 def test_every_installed_package_has_a_hash_and_no_build_of_its_own() -> None:
-    [install] = [run for run in values(list(instructions()), "RUN") if " install " in run]
+    [install] = [run for run in values(instructions(), "RUN") if " install " in run]
 
     assert {"--require-hashes", "--only-binary=:all:"} <= set(install.split())
 
