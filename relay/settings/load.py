@@ -1,16 +1,16 @@
 """Read the configuration from its four places, and say everything that is wrong with it at once."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from pydantic_settings import InitSettingsSource
 
 from relay.settings.errors import ConfigurationError
 from relay.settings.layers import Layer, read_environment, read_file, read_secrets
-from relay.settings.model import CONTRADICTORY, Contradiction, Settings
+from relay.settings.model import Contradiction, Contradictory, Settings
 from relay.settings.names import KeyPath, Names, dotted
 
 DEFAULT_FILE: Final = Path("config") / "relay.toml"
@@ -52,18 +52,41 @@ def _built(layers: list[Layer]) -> Settings:
     return Settings(_build_sources=(tuple(InitSettingsSource(Settings, layer.tree) for layer in layers), {}))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fault:
+    """One line of a ValidationError; `item` is the place in a list, from 1."""
+
+    kind: str
+    path: KeyPath
+    item: int | None
+    text: str
+    cause: object
+
+
+def _faults(error: ValidationError) -> Iterator[_Fault]:
+    for detail in error.errors(include_url=False, include_input=False):
+        keys = [key for key in detail["loc"] if isinstance(key, str) and key != "[key]"]
+        yield _Fault(
+            kind=detail["type"],
+            path=tuple(keys),
+            item=next((key + 1 for key in detail["loc"] if isinstance(key, int)), None),
+            text=detail["msg"],
+            cause=detail.get("ctx", {}).get("error"),
+        )
+
+
 def _explained(error: ValidationError, layers: list[Layer], names: Names) -> Iterator[str]:
     """Contradictions show only once each value is right alone: the wrong ones are out for a second look."""
     wrong: set[KeyPath] = set()
-    for detail in error.errors(include_url=False, include_input=False):
-        if detail["type"] != CONTRADICTORY:
-            path = _path_in(detail)
-            wrong.add(path)
-            yield f"{_place(path, layers) or dotted(path)}: {_rule(detail, path, names)}"
+    for fault in _faults(error):
+        if not isinstance(fault.cause, Contradictory):
+            wrong.add(fault.path)
+            yield f"{_place(fault.path, layers) or dotted(fault.path)}: {_rule(fault, names)}"
     for contradiction in _contradictions([layer.without(wrong) for layer in layers]):
         if not wrong.intersection(contradiction.paths):
             places = [place for path in contradiction.paths if (place := _place(path, layers)) is not None]
-            yield f"{', '.join(places)}: {dotted(contradiction.paths[0])} {contradiction.rule}"
+            where = f"{', '.join(places)}: " if places else ""
+            yield f"{where}{dotted(contradiction.paths[0])} {contradiction.rule}"
 
 
 def _contradictions(layers: list[Layer]) -> tuple[Contradiction, ...]:
@@ -72,21 +95,13 @@ def _contradictions(layers: list[Layer]) -> tuple[Contradiction, ...]:
     try:
         _built(layers)
     except ValidationError as exc:
-        for detail in exc.errors(include_url=False, include_input=False):
-            if detail["type"] == CONTRADICTORY:
-                found: tuple[Contradiction, ...] = detail["ctx"]["found"]
-                return found
+        return tuple(
+            each
+            for fault in _faults(exc)
+            if isinstance(fault.cause, Contradictory)
+            for each in fault.cause.found
+        )
     return ()
-
-
-def _path_in(detail: ErrorDetails) -> KeyPath:
-    """The setting at fault: a list's item counts as the list."""
-    path: list[str] = []
-    for key in detail["loc"]:
-        if not isinstance(key, str) or key == "[key]":
-            break
-        path.append(key)
-    return tuple(path)
 
 
 def _place(path: KeyPath, layers: list[Layer]) -> str | None:
@@ -94,17 +109,17 @@ def _place(path: KeyPath, layers: list[Layer]) -> str | None:
     return next((place for layer in layers if (place := layer.place(path)) is not None), None)
 
 
-def _rule(detail: ErrorDetails, path: KeyPath, names: Names) -> str:
-    item = next((f"item {key + 1} " for key in detail["loc"] if isinstance(key, int)), "")
-    match detail["type"]:
+def _rule(fault: _Fault, names: Names) -> str:
+    item = "" if fault.item is None else f"item {fault.item} "
+    match fault.kind:
         case "extra_forbidden":
-            near = names.nearest_key(path)
+            near = names.nearest_key(fault.path)
             return "unknown setting" + (f"; did you mean {near}?" if near else "")
         case "value_error":
-            return f"{item}{detail['ctx']['error']}"
-        case "model_type" | "model_attributes_type" | "mapping_type" | "dict_type":
+            return f"{item}{fault.cause}"
+        case "model_type" | "dict_type":
             return "should be a table"
         case "tuple_type":
             return "should be a list"
         case _:
-            return item + detail["msg"].removeprefix("Input ").removeprefix("Tuple ")
+            return item + fault.text.removeprefix("Input ").removeprefix("Tuple ")

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import combinations
 from types import MappingProxyType
-from typing import Final, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
-from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from relay.domain.clients import Client, signing_key, token_digest
@@ -29,8 +28,6 @@ from relay.settings.sections import (
 )
 from relay.settings.values import ClientName, duration_text
 
-CONTRADICTORY: Final = "contradictory"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contradiction:
@@ -38,6 +35,12 @@ class Contradiction:
 
     paths: tuple[KeyPath, ...]
     rule: str
+
+
+class Contradictory(ValueError):
+    def __init__(self, found: tuple[Contradiction, ...]) -> None:
+        super().__init__("; ".join(f"{dotted(each.paths[0])} {each.rule}" for each in found))
+        self.found = found
 
 
 class Settings(BaseSettings):
@@ -80,14 +83,7 @@ class Settings(BaseSettings):
     def _agree(self) -> Self:
         found = tuple(_contradictions(self))
         if found:
-            raise PydanticCustomError(
-                CONTRADICTORY,
-                "{rules}",
-                {
-                    "rules": "; ".join(f"{dotted(each.paths[0])} {each.rule}" for each in found),
-                    "found": found,
-                },
-            )
+            raise Contradictory(found)
         return self
 
     def clients_by_name(self) -> Mapping[str, Client]:

@@ -97,6 +97,7 @@ class Names:
         return ClientSettings.model_fields[path[-1]] if path[0] == "clients" else self._fields[path]
 
     def nearest_variable(self, variable: str) -> str | None:
+        variable = variable.upper()
         client = variable.removeprefix(_CLIENTS_PREFIX).rpartition("__")[0]
         known = [*self._variables, *_COMMAND_LINE]
         if variable.startswith(_CLIENTS_PREFIX) and client:

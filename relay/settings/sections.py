@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from relay.domain.kinds import DEFAULT_KIND
 from relay.settings.values import (
@@ -30,6 +30,14 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_number_is_no_switch(cls, value: object, info: ValidationInfo) -> object:
+        """Pydantic would take true for 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("should not be true or false")
+        return value
 
 
 class ServerSettings(Section):
