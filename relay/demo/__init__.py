@@ -1,0 +1,1 @@
+"""CAMB's task API on a port and a receiver that verifies: for people, tests and benchmarks alike."""
