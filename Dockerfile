@@ -17,14 +17,6 @@ RUN mkdir /opt/relay/bin \
  && python -m compileall -q --invalidation-mode unchecked-hash /opt/relay/lib
 
 FROM ${PYTHON_IMAGE}
-ARG VERSION=unknown
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="camb-relay" \
-      org.opencontainers.image.description="Webhooks for CAMB.AI's asynchronous tasks" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
-
 # Group 0 may write: some platforms choose the user, and always that group.
 RUN mkdir /data && chown 10001:0 /data && chmod 0771 /data
 
@@ -45,3 +37,12 @@ USER 10001:10001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["relay", "healthcheck"]
 ENTRYPOINT ["relay"]
 CMD ["serve"]
+
+# Last, so that a new version changes no layer before it.
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="camb-relay" \
+      org.opencontainers.image.description="Webhooks for CAMB.AI's asynchronous tasks" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
