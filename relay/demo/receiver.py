@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Final, NoReturn, assert_never
 
 import orjson
@@ -133,7 +132,7 @@ def _state(arrivals: Arrivals, request: Request) -> dict[str, object]:
 
     page = arrivals.select(wanted=wanted, after=after, limit=limit)
     return {
-        **asdict(arrivals.totals),
+        "totals": arrivals.totals,
         "data": [arrival.snapshot() for arrival in page],
         "next_after": page[-1].sequence if len(page) == limit else None,
     }

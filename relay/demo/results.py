@@ -113,8 +113,8 @@ def translation(_: Run) -> Result:
     return {"texts": [_TEXT]}
 
 
-def transcription(_: Run) -> Result:
-    return {"transcript": _TRANSCRIPT}
+def transcription(run: Run) -> Result:
+    return {"transcript": _TEXT if "format_type" in run.query else _TRANSCRIPT}
 
 
 def subtitles(run: Run) -> Result:

@@ -1,5 +1,6 @@
 """An application as a process of its own, which says where it listens."""
 
+import logging
 import signal
 import socket
 import sys
@@ -33,6 +34,8 @@ def serve(app: ASGIApp, *, host: str, port: int) -> NoReturn:
             timeout_graceful_shutdown=_SECONDS_TO_FINISH,
         )
     )
+    # whoever still waits for an answer is cut off, and uvicorn would tell of each with a traceback
+    logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=_BACKLOG) as listener:
         name = f"[{host}]" if family is socket.AF_INET6 else host
