@@ -28,6 +28,9 @@ def serve(app: ASGIApp, *, host: str, port: int) -> NoReturn:
         uvicorn.Config(
             app,
             access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
             lifespan="off",
             log_config=None,
             log_level="error",
