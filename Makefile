@@ -50,7 +50,7 @@ lock: $(READY) ## resolve the dependencies again, leaving out releases of the la
 	$(COMPILE) --upgrade --all-extras --group dev --constraint requirements.txt --output-file requirements-dev.txt
 
 clean: ## remove what the other targets made, .venv included
-	rm -rf .venv .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .tools .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find relay tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 HELM := .tools/helm-4.1.4
