@@ -1,0 +1,281 @@
+"""Outgoing HTTP: an httpx transport over an aiohttp session, which sends what it is given byte for byte and follows nothing."""
+
+import asyncio
+import errno
+import functools
+import os
+import re
+import ssl
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Final, Self, cast
+
+import aiohttp
+import httpx
+from aiohttp.abc import AbstractResolver
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+from relay import __version__
+
+USER_AGENT: Final = f"camb-relay/{__version__}"
+KEEP_ALIVE_SECONDS: Final = 15.0
+DNS_CACHE_SECONDS: Final = 10
+MAX_HEADS: Final = 16
+"""The final answer and the 1xx before it, in one exchange."""
+
+_INTERIM: Final = frozenset({100, *range(102, 200)})  # after 101 nothing follows
+_END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
+_CARRIED: Final = 2  # as much of an end of head as may have come with the read before
+
+
+class NameResolutionError(httpx.ConnectError):
+    pass
+
+
+class TlsError(httpx.ConnectError):
+    pass
+
+
+class BlockedAddress(httpx.ConnectError):
+    """A guard refused before anything was sent; `final` where the URL itself is at fault, not what a name led to."""
+
+    def __init__(self, rule: str, *, final: bool) -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.final = final
+
+
+def tls_context() -> ssl.SSLContext:
+    """Reads the system's certificates from disk: make one and share it."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """Enter it before use. It has no limit and no timeout: its callers bound what is in flight and for how long.
+
+    A request carries path and query in `extensions["target"]`, as they shall go on the wire; of its URL only the origin
+    counts. `accept: */*`, `accept-encoding: identity` and our `user-agent` are added where it says nothing else.
+    Raises httpx.TransportError, whose message names no address.
+    """
+
+    def __init__(
+        self,
+        tls: ssl.SSLContext,
+        *,
+        resolver: AbstractResolver | None = None,
+        socket_factory: aiohttp.SocketFactoryType | None = None,
+    ) -> None:
+        self._tls = tls
+        self._resolver = resolver
+        self._socket_factory = socket_factory
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=_Connector(self._tls, self._resolver, self._socket_factory),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"accept": "*/*", "accept-encoding": "identity", "user-agent": USER_AGENT},
+            timeout=aiohttp.ClientTimeout(total=None),
+            trust_env=False,
+            auto_decompress=False,
+            middlewares=(_once,),
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._session is None:
+            raise RuntimeError("enter the transport before sending through it")
+        url = request.url
+        target: bytes = request.extensions.get("target") or url.raw_path
+        answer = await self._session.request(
+            request.method,
+            URL(f"{url.scheme}://{url.netloc.decode()}{target.decode()}", encoded=True),
+            headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
+            data=request.read() or None,
+            allow_redirects=False,
+        )
+        return httpx.Response(answer.status, headers=list(answer.raw_headers), stream=_Body(answer))
+
+
+@functools.lru_cache(maxsize=4096)
+def parsed(url: str) -> httpx.URL:
+    """Parsing costs more than sending the header, and the same callbacks and tasks come again and again."""
+    return httpx.URL(url)
+
+
+async def read_answer(response: httpx.Response, limit: int, answer: bytearray) -> bool:
+    """Append the body to `answer`, at most `limit` bytes of it; False where there was more."""
+    async for chunk in cast("httpx.AsyncByteStream", response.stream):
+        room = limit - len(answer)
+        answer += chunk[:room]
+        if len(chunk) > room:
+            return False
+    return True
+
+
+async def release(response: httpx.Response) -> None:
+    """Give the connection back where the body was read to its end, drop it otherwise."""
+    await cast("httpx.AsyncByteStream", response.stream).aclose()
+
+
+class _Body(httpx.AsyncByteStream, AsyncIterator[bytes]):
+    """Read to its end it has given its connection back; closed before, it drops it."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await self._answer.content.readany()
+        except (aiohttp.ClientError, OSError) as exc:
+            raise _translated(exc) from exc
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    async def aclose(self) -> None:
+        self._answer.close()
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Translate errors in here: of its own, aiohttp would send a GET again, and one token of a budget is one request."""
+    try:
+        return await send(request)
+    except (aiohttp.ClientError, OSError, UnicodeError) as exc:
+        raise _translated(exc) from exc
+
+
+def _translated(exc: Exception) -> httpx.TransportError:
+    match exc:
+        case aiohttp.ClientConnectorDNSError() | UnicodeError():
+            return NameResolutionError("the name could not be resolved")
+        case aiohttp.ClientConnectorError(os_error=error):
+            return _unconnected(error)
+        case aiohttp.ClientResponseError():
+            return httpx.RemoteProtocolError("the answer was not HTTP")
+        case aiohttp.ServerDisconnectedError():
+            return httpx.RemoteProtocolError("the connection was closed before an answer")
+        case aiohttp.ClientPayloadError():
+            return httpx.RemoteProtocolError("the answer broke off")
+        case _:
+            return httpx.NetworkError("the connection was lost")
+
+
+def _unconnected(error: OSError) -> httpx.TransportError:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return TlsError(error.verify_message)
+        case ssl.SSLError():
+            return TlsError(error.reason or "the handshake failed")
+        case (
+            ConnectionResetError() | ConnectionAbortedError()
+        ):  # only a handshake comes between connecting and this
+            return TlsError("the handshake was cut off")
+        case TimeoutError():
+            return httpx.ConnectTimeout("the connection timed out")
+        case _:  # the error's own text names the address
+            return httpx.ConnectError(os.strerror(error.errno or errno.ENOTCONN))
+
+
+class _Connector(aiohttp.TCPConnector):
+    def __init__(
+        self,
+        tls: ssl.SSLContext,
+        resolver: AbstractResolver | None,
+        socket_factory: aiohttp.SocketFactoryType | None,
+    ) -> None:
+        super().__init__(
+            ssl=tls,
+            resolver=resolver,
+            socket_factory=socket_factory,
+            limit=0,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            ttl_dns_cache=DNS_CACHE_SECONDS,
+        )
+        self._factory = functools.partial(_answers, self._loop)
+
+
+def _answers(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return _Answers(loop)
+
+
+class _Answers(ResponseHandler):
+    """Hands aiohttp's parser one head at a time.
+
+    Left alone, the parser forgets an answer whose head came in one read with bytes it cannot make sense of, as a 204
+    with a body does, though the status had been told. It also takes 1xx without end, keeps a reader waiting for the
+    rest of a body that is already known to be broken, and on an idle connection takes an answer nobody asked for,
+    which the next request would get.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._in_head = False
+        self._heads = 0
+        self._carried = b""
+        self._body: aiohttp.StreamReader | None = None
+
+    def set_response_params(self, **params: Any) -> None:  # noqa: ANN401  aiohttp's own, passed on
+        self._in_head = True
+        self._heads = 0
+        self._carried = b""
+        self._body = None
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        while self._in_head and data:
+            window = self._carried + data
+            end = _END_OF_HEAD.search(window)
+            if end is None:
+                self._carried = window[-_CARRIED:]
+                break
+            if self._heads == MAX_HEADS:
+                self._drop()
+                return
+            self._heads += 1
+            cut = end.end() - len(self._carried)
+            self._carried = b""
+            self._parse(data[:cut])
+            data = data[cut:]
+        if data:
+            self._parse(data)
+
+    def feed_data(self, data: tuple[RawResponseMessage, aiohttp.StreamReader], size: int = 0) -> None:
+        if data[0].code in _INTERIM:
+            return
+        if not self._in_head:
+            self._drop()
+            return
+        self._in_head = False
+        self._body = data[1]
+        super().feed_data(data, size)
+
+    def _parse(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._body is not None and self.exception() is not None and not self._body.is_eof():
+            self._body.set_exception(aiohttp.ClientPayloadError())
+
+    def _drop(self) -> None:
+        self.set_exception(HttpProcessingError(message="an answer nobody asked for"))
+        if self.transport is not None:
+            self.transport.close()

@@ -1,0 +1,1 @@
+"""One notification on its way out: signed, guarded, sent once."""
