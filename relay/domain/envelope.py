@@ -15,7 +15,7 @@ _NULL: Final = b"null"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Between these two the task ended: the start of the last poll that saw it pending, the arrival of the answer that ended it."""
+    """The task ended between the start of the last poll that saw it pending and the arrival of the answer that ended it."""
 
     last_seen_pending_at: Instant | None
     first_seen_terminal_at: Instant | None
@@ -25,7 +25,9 @@ def type_of(report: TaskReport) -> EventType:
     return EventType.TASK_SUCCEEDED if report.ending is TaskChange.SUCCEEDED else EventType.TASK_FAILED
 
 
-def terminal_body(registration: Registration, report: TaskReport, window: Window, *, at: Instant, base_url: str) -> bytes:
+def terminal_body(
+    registration: Registration, report: TaskReport, window: Window, *, at: Instant, base_url: str
+) -> bytes:
     """What CAMB's word becomes; under `raw`, CAMB's bytes as they came. `base_url` is the one the task was polled at."""
     if registration.format is Format.RAW:
         return report.payload
@@ -48,7 +50,13 @@ def terminal_body(registration: Registration, report: TaskReport, window: Window
 
 
 def verdict_body(
-    type_: EventType, registration: Registration, window: Window, *, at: Instant, message: str, last_payload: bytes | None
+    type_: EventType,
+    registration: Registration,
+    window: Window,
+    *,
+    at: Instant,
+    message: str,
+    last_payload: bytes | None,
 ) -> bytes:
     """What the relay decided by itself, in either format: `status` is null, for it is always CAMB's word."""
     return _render(

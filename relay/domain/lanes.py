@@ -3,6 +3,8 @@
 import email.utils
 import hashlib
 import hmac
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Final, NewType
@@ -20,7 +22,9 @@ _NAME_DIGITS = 24
 
 def key_lane(base_url: str, key: str) -> LaneName:
     """Clients on one CAMB key share its lane; the name gives nothing of the key away."""
-    return LaneName("key:" + hmac.new(key.encode(), base_url.encode(), hashlib.sha256).hexdigest()[:_NAME_DIGITS])
+    return LaneName(
+        "key:" + hmac.new(key.encode(), base_url.encode(), hashlib.sha256).hexdigest()[:_NAME_DIGITS]
+    )
 
 
 def origin_lane(client: str, origin: str) -> LaneName:
@@ -66,7 +70,9 @@ class Lane:
         held = Instant(now + probe_hold) if self.failures and count else self.paused_until
         return replace(self, spent_until=spent, paused_until=held)
 
-    def after_failure(self, begun: Instant, now: Instant, asked: Span | None, floor: Span = FIRST_PAUSE) -> "Lane":
+    def after_failure(
+        self, begun: Instant, now: Instant, asked: Span | None, floor: Span = FIRST_PAUSE
+    ) -> "Lane":
         """Pause for what the other side asked, else for `floor` doubling up to LONGEST_PAUSE.
 
         A request that left before the last pause began belongs to the same wave: it may lengthen that pause, not double it.
@@ -101,3 +107,30 @@ def parse_retry_after(value: str, wall: Instant) -> Span | None:
         moment = moment.replace(tzinfo=UTC)
     wait = instant_of(moment) - wall
     return Span(wait) if wait > 0 else None
+
+
+def share(
+    due: Sequence[LaneName],
+    rooms: Mapping[LaneName, int],
+    *,
+    group_of: Callable[[LaneName], LaneName],
+    free: int,
+    quantum: int,
+    last: LaneName | None,
+) -> dict[LaneName, int]:
+    """How many rows to claim of each due lane: in rotation after `last`, at most `quantum` a lane and `free` in all.
+
+    `rooms` is what each group of lanes has left: tokens for the lanes of one CAMB key, slots for an origin.
+    """
+    left = dict(rooms)
+    ordered = sorted(due)
+    turn = bisect_right(ordered, last) if last is not None else 0
+    shares: dict[LaneName, int] = {}
+    for lane in ordered[turn:] + ordered[:turn]:
+        group = group_of(lane)
+        count = min(left.get(group, 0), quantum, free)
+        if count > 0:
+            shares[lane] = count
+            left[group] -= count
+            free -= count
+    return shares

@@ -1,0 +1,131 @@
+"""The OpenAPI 3.1 document, made from the table of calls and the models of schemas.py."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from relay.api.problems import CONTENT_TYPE
+from relay.api.schemas import Problem, RegistrationRequest
+
+_REF: Final = "#/components/schemas/{model}"
+_ID: Final = {"type": "string", "pattern": "^reg_[0-9a-f]{32}$"}
+_PROBLEMS: Final = {
+    400: "The body is not JSON.",
+    401: "No API token, or one that is not known.",
+    404: "No such registration, or another client's.",
+    409: "The registration's state, or one that stands already, does not allow it.",
+    413: "The body is too large.",
+    415: "The body is not application/json.",
+    422: "Something in the request breaks a rule; `errors` names the field and the rule.",
+    503: "Not available at the moment: nothing was changed; see Retry-After.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One call. `problems` are the statuses it can refuse with, beside 401 and 503."""
+
+    method: str
+    path: str
+    id: str
+    summary: str
+    answers: dict[int, type[BaseModel]]
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    problems: tuple[int, ...] = ()
+    located: bool = False
+    """Whether success carries a Location."""
+
+
+def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]:
+    paths: dict[str, Any] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "camb-relay",
+            "version": version,
+            "summary": "Register a CAMB.AI task and a callback URL; be notified when the task ends.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(operations),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"token": []}],
+    }
+
+
+def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
+    asked = {operation.body for operation in operations if operation.body is not None} | {RegistrationRequest}
+    answered = {model for operation in operations for model in operation.answers.values()} | {Problem}
+    ordered = sorted(asked, key=_name), sorted(answered, key=_name)
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in ordered[0]] + [(model, "serialization") for model in ordered[1]],
+        ref_template=_REF,
+    )
+    schemas: dict[str, Any] = definitions["$defs"]
+    return schemas
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {"operationId": operation.id, "summary": operation.summary}
+    parameters = _parameters(operation)
+    if parameters:
+        described["parameters"] = parameters
+    if operation.body is not None:
+        described["requestBody"] = {"required": True, "content": _content("application/json", operation.body)}
+    described["responses"] = {
+        str(status): _answer(operation, model) for status, model in operation.answers.items()
+    } | {
+        str(status): {"description": _PROBLEMS[status], "content": _content(CONTENT_TYPE, Problem)}
+        for status in sorted({401, 503, *operation.problems})
+    }
+    return described
+
+
+def _answer(operation: Operation, model: type[BaseModel]) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "description": (model.__doc__ or "The answer.").strip(),
+        "content": _content("application/json", model),
+    }
+    if operation.located:
+        answer["headers"] = {"Location": {"required": True, "schema": {"type": "string"}}}
+    return answer
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    path = [{"name": "id", "in": "path", "required": True, "schema": _ID}] if "{id}" in operation.path else []
+    if operation.query is None:
+        return path
+    properties = operation.query.model_json_schema(ref_template=_REF)
+    definitions = properties.get("$defs", {})
+    return path + [
+        {"name": name, "in": "query", "required": False, "schema": _inlined(schema, definitions)}
+        for name, schema in properties["properties"].items()
+    ]
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    """A parameter cannot be null, and stands alone: no reference, no null branch."""
+    branches = [branch for branch in schema.get("anyOf", [schema]) if branch.get("type") != "null"]
+    branch = branches[0]
+    if "$ref" in branch:
+        branch = definitions[branch["$ref"].rpartition("/")[2]]
+    outer = {
+        key: value for key, value in schema.items() if key in {"description", "default"} and value is not None
+    }
+    return {key: value for key, value in branch.items() if key != "title"} | outer
+
+
+def _content(media_type: str, model: type[BaseModel]) -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": _REF.format(model=model.__name__)}}}
+
+
+def _name(model: type[BaseModel]) -> str:
+    return model.__name__

@@ -1,0 +1,103 @@
+"""Exceptions become RFC 9457 problem documents, here and nowhere else."""
+
+from typing import Any, Final
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from relay.domain.errors import (
+    Conflict,
+    DatabaseUnavailable,
+    FieldError,
+    InvalidInput,
+    NotFound,
+    Overloaded,
+    RelayError,
+)
+
+CONTENT_TYPE: Final = "application/problem+json"
+RETRY_AFTER_SECONDS: Final = 2
+
+_TITLES: Final = {
+    400: "The body is not JSON",
+    401: "Not authenticated",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "In conflict with what stands",
+    413: "Too large",
+    415: "Not the right content type",
+    422: "Invalid input",
+    500: "A fault of the relay",
+    503: "Not available at the moment",
+}
+
+
+class Unacceptable(HTTPException):
+    """A request refused before its content was looked at."""
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    errors: tuple[FieldError, ...] = (),
+    request_id: str | None = None,
+) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "type": f"urn:camb-relay:problem:{status}",
+        "title": _TITLES.get(status, "The request failed"),
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+    }
+    if errors:
+        document["errors"] = [{"field": error.field, "rule": error.rule} for error in errors]
+    return document
+
+
+def problem_of(error: RelayError, request_id: str | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """The document, and the headers that go with it."""
+    match error:
+        case InvalidInput(errors=errors):
+            fields = ", ".join(error.field for error in errors) or "the body"
+            detail = f"{fields}: see errors for the rules that were broken; nothing was changed"
+            return problem(422, detail, errors=errors, request_id=request_id), {}
+        case NotFound():
+            return problem(404, str(error), request_id=request_id), {}
+        case Conflict(existing=existing, fields=fields):
+            errors = tuple(FieldError(field=field, rule="differs from what stands") for field in fields)
+            headers = {"location": f"/v1/registrations/{existing}"} if existing else {}
+            return problem(409, str(error), errors=errors, request_id=request_id), headers
+        case Overloaded() | DatabaseUnavailable():
+            text = (
+                str(error)
+                if isinstance(error, Overloaded)
+                else "the database does not answer; nothing was stored"
+            )
+            return problem(503, text, request_id=request_id), {"retry-after": str(RETRY_AFTER_SECONDS)}
+        case _:
+            return problem(500, "the fault was logged under this request's id", request_id=request_id), {}
+
+
+def respond(document: dict[str, Any], headers: dict[str, str]) -> Response:
+    return Response(orjson.dumps(document), document["status"], headers, media_type=CONTENT_TYPE)
+
+
+def on_relay_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RelayError):
+        raise error
+    return respond(*problem_of(error, request.scope.get("request_id")))
+
+
+def on_http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    details = {
+        404: "there is nothing at this path; /openapi.json lists what there is",
+        405: f"{request.method} is not for this path; see the allow header",
+    }
+    detail = details.get(error.status_code, error.detail)
+    document = problem(error.status_code, detail, request_id=request.scope.get("request_id"))
+    return respond(document, dict(error.headers or {}))

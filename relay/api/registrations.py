@@ -1,0 +1,133 @@
+"""The calls under `/v1/registrations`."""
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from relay.api.problems import problem_of
+from relay.api.requests import MAX_BATCH_BODY, MAX_BODY, Callers, parse, parse_query, read_json
+from relay.api.resources import attempt_resource, registration_resource
+from relay.api.schemas import BatchRequest, ListQuery, RegistrationRequest
+from relay.domain.clients import Client
+from relay.domain.errors import FieldError, InvalidInput, NotFound, RequestRefused
+from relay.domain.ids import RegistrationId, parse_registration_id
+from relay.domain.urls import CallbackUrl, UnusableUrl, parse_callback_url
+from relay.services.read import Reading
+from relay.services.register import Answer, Registering, Wish
+from relay.storage.views import Filter
+
+
+class Registrations:
+    def __init__(self, callers: Callers, registering: Registering, reading: Reading) -> None:
+        self._callers = callers
+        self._registering = registering
+        self._reading = reading
+
+    async def create(self, request: Request) -> Response:
+        client = self._callers.identify(request)
+        wish = _wish(parse(RegistrationRequest, await read_json(request, MAX_BODY)), client)
+        answer = await self._registering.register(client, wish)
+        headers = {"location": f"/v1/registrations/{answer.view.registration.id}"}
+        return _json(registration_resource(answer.view), 201 if answer.created else 200, headers)
+
+    async def create_batch(self, request: Request) -> Response:
+        client = self._callers.identify(request)
+        items = parse(BatchRequest, await read_json(request, MAX_BATCH_BODY)).registrations
+        wishes = [_wish_or_refusal(item, client) for item in items]
+        good = [wish for wish in wishes if isinstance(wish, Wish)]
+        answers = iter(await self._registering.register_all(client, good) if good else ())
+        results = [next(answers) if isinstance(wish, Wish) else wish for wish in wishes]
+        return _json({"data": [_item(result, request.scope["request_id"]) for result in results]})
+
+    async def list(self, request: Request) -> Response:
+        client = self._callers.identify(request)
+        query = parse_query(ListQuery, request)
+        page = await self._reading.registrations(
+            Filter(
+                client=client.name,
+                state=query.state,
+                kind=query.kind,
+                task_id=query.task_id,
+                before=_cursor(query.cursor),
+                limit=query.limit + 1,
+            )
+        )
+        shown = page[: query.limit]
+        cursor = shown[-1].registration.id if len(page) > len(shown) else None
+        return _json({"data": [registration_resource(view) for view in shown], "next_cursor": cursor})
+
+    async def read(self, request: Request) -> Response:
+        client = self._callers.identify(request)
+        return _json(registration_resource(await self._reading.registration(client.name, _wanted(request))))
+
+    async def attempts(self, request: Request) -> Response:
+        client = self._callers.identify(request)
+        found = await self._reading.attempts(client.name, _wanted(request))
+        return _json({"data": [attempt_resource(view).model_dump() for view in found]})
+
+    async def cancel(self, request: Request) -> Response:
+        client = self._callers.identify(request)
+        return _json(registration_resource(await self._registering.cancel(client.name, _wanted(request))))
+
+    async def redeliver(self, request: Request) -> Response:
+        client = self._callers.identify(request)
+        view = await self._registering.redeliver(client.name, _wanted(request))
+        return _json(registration_resource(view), 202)
+
+
+def callback_url(text: str) -> CallbackUrl:
+    """Raises InvalidInput."""
+    try:
+        return parse_callback_url(text)
+    except UnusableUrl as error:
+        raise InvalidInput(FieldError(field="callback_url", rule=str(error))) from None
+
+
+def _wish(asked: RegistrationRequest, client: Client) -> Wish:
+    return Wish(
+        task_id=asked.task_id,
+        kind=asked.kind or client.default_kind,
+        callback_url=callback_url(asked.callback_url),
+        metadata=orjson.dumps(asked.metadata, option=orjson.OPT_SORT_KEYS),
+        expires_in=asked.expires_in,
+        format=asked.format,
+    )
+
+
+def _wish_or_refusal(item: object, client: Client) -> Wish | InvalidInput:
+    try:
+        return _wish(parse(RegistrationRequest, item), client)
+    except InvalidInput as refusal:
+        return refusal
+
+
+def _item(result: Answer | RequestRefused, request_id: str) -> dict[str, Any]:
+    if isinstance(result, Answer):
+        return {
+            "http_status": 201 if result.created else 200,
+            "registration": registration_resource(result.view),
+        }
+    document, _ = problem_of(result, request_id)
+    return {"http_status": document["status"], "problem": document}
+
+
+def _wanted(request: Request) -> RegistrationId:
+    wanted = parse_registration_id(request.path_params["id"])
+    if wanted is None:
+        raise NotFound("there is no such registration")
+    return wanted
+
+
+def _cursor(text: str | None) -> RegistrationId | None:
+    if text is None:
+        return None
+    before = parse_registration_id(text)
+    if before is None:
+        raise InvalidInput(FieldError(field="cursor", rule="must be the next_cursor of an earlier answer"))
+    return before
+
+
+def _json(content: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")

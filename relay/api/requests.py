@@ -1,0 +1,96 @@
+"""What every route asks of a request: who sends it, and a body within its bounds."""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from relay.api.problems import Unacceptable
+from relay.domain.clients import Client, token_digest
+from relay.domain.errors import FieldError, InvalidInput
+
+Model = TypeVar("Model", bound=BaseModel)
+
+MAX_BODY: Final = 64 * 1024
+MAX_BATCH_BODY: Final = 8 * 1024 * 1024
+
+
+class Callers:
+    """Who is who by token. A client without any token is whoever sends none: the relay then listens on loopback only."""
+
+    def __init__(self, clients: Mapping[str, Client]) -> None:
+        self._by_digest = {
+            digest: client for client in clients.values() for digest in client.api_token_digests
+        }
+        self._anonymous = next((client for client in clients.values() if not client.api_token_digests), None)
+
+    def identify(self, request: Request) -> Client:
+        """Raises 401."""
+        header = request.headers.get("authorization")
+        if header is None:
+            if self._anonymous is not None:
+                return self._anonymous
+            raise _unauthenticated("send one of the client's API tokens as `Authorization: Bearer <token>`")
+        scheme, _, token = header.partition(" ")
+        # Looked up by its digest: how long that takes says nothing about any token.
+        client = self._by_digest.get(token_digest(token.strip())) if scheme.lower() == "bearer" else None
+        if client is None:
+            raise _unauthenticated("the API token is not known")
+        return client
+
+
+async def read_json(request: Request, limit: int) -> object:
+    """The parsed body. Raises 415, 413 and 400."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise Unacceptable(415, "send the body as content-type application/json")
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Unacceptable(400, f"the body is not JSON: {error}") from None
+
+
+def parse(model: type[Model], value: object) -> Model:
+    """Raises InvalidInput with every field that breaks a rule."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise InvalidInput(*field_errors(error)) from None
+
+
+def parse_query(model: type[Model], request: Request) -> Model:
+    """Raises InvalidInput, also for a parameter that is given twice."""
+    values: dict[str, Any] = {}
+    for name, value in request.query_params.multi_items():
+        if name in values:
+            raise InvalidInput(FieldError(field=name, rule="must be given once"))
+        values[name] = value
+    return parse(model, values)
+
+
+def field_errors(error: ValidationError) -> tuple[FieldError, ...]:
+    return tuple(
+        FieldError(
+            field=".".join(str(part) for part in fault["loc"]),
+            rule=fault["msg"].removeprefix("Value error, "),
+        )
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+    )
+
+
+def _unauthenticated(detail: str) -> Unacceptable:
+    return Unacceptable(401, detail, {"www-authenticate": 'Bearer realm="relay"'})
+
+
+def _too_large(limit: int) -> Unacceptable:
+    return Unacceptable(413, f"the body must be at most {limit} bytes", {"connection": "close"})

@@ -1,0 +1,142 @@
+"""Every call there is: the routes and the OpenAPI document are made from one table."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from relay import __version__
+from relay.api.health import Health
+from relay.api.openapi import Operation, document
+from relay.api.registrations import Registrations
+from relay.api.schemas import (
+    AttemptPage,
+    BatchRequest,
+    BatchResource,
+    ListQuery,
+    RegistrationPage,
+    RegistrationRequest,
+    RegistrationResource,
+    TestRequest,
+    TestResource,
+)
+from relay.api.tests import TestNotifications
+
+_ONE: Final = "/v1/registrations/{id}"
+
+OPERATIONS: Final = (
+    Operation(
+        method="POST",
+        path="/v1/registrations",
+        id="register",
+        summary="Register a task and a callback URL; the same registration again answers 200.",
+        body=RegistrationRequest,
+        answers={201: RegistrationResource, 200: RegistrationResource},
+        located=True,
+        problems=(400, 409, 413, 415, 422),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/registrations/batch",
+        id="register_batch",
+        summary="Register up to 1,000 at once; each item gets an answer of its own, in order.",
+        body=BatchRequest,
+        answers={200: BatchResource},
+        problems=(400, 413, 415, 422),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/registrations",
+        id="list_registrations",
+        summary="Your registrations, newest first.",
+        query=ListQuery,
+        answers={200: RegistrationPage},
+        problems=(422,),
+    ),
+    Operation(
+        method="GET",
+        path=_ONE,
+        id="read_registration",
+        summary="One registration, with its task, its event and its delivery.",
+        answers={200: RegistrationResource},
+        problems=(404,),
+    ),
+    Operation(
+        method="GET",
+        path=_ONE + "/attempts",
+        id="list_attempts",
+        summary="Every try to deliver its notification.",
+        answers={200: AttemptPage},
+        problems=(404,),
+    ),
+    Operation(
+        method="POST",
+        path=_ONE + "/cancel",
+        id="cancel",
+        summary="Take it back; may be repeated. An attempt in flight may still arrive.",
+        answers={200: RegistrationResource},
+        problems=(404, 409),
+    ),
+    Operation(
+        method="POST",
+        path=_ONE + "/redeliver",
+        id="redeliver",
+        summary="Send the same event again, over a new round of the full schedule.",
+        answers={202: RegistrationResource},
+        problems=(404, 409),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/test",
+        id="send_test",
+        summary="Send a signed relay.test to a URL and answer with what came of it.",
+        body=TestRequest,
+        answers={200: TestResource},
+        problems=(400, 413, 415, 422),
+    ),
+)
+
+
+def public_routes(registrations: Registrations, tests: TestNotifications) -> list[Route]:
+    endpoints: dict[str, Callable[[Request], Awaitable[Response]]] = {
+        "register": registrations.create,
+        "register_batch": registrations.create_batch,
+        "list_registrations": registrations.list,
+        "read_registration": registrations.read,
+        "list_attempts": registrations.attempts,
+        "cancel": registrations.cancel,
+        "redeliver": registrations.redeliver,
+        "send_test": tests.create,
+    }
+    text = orjson.dumps(document(OPERATIONS, version=__version__))
+
+    async def openapi(_request: Request) -> Response:
+        return Response(text, media_type="application/json")
+
+    by_path: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = {}
+    for operation in OPERATIONS:
+        by_path.setdefault(operation.path, {})[operation.method] = endpoints[operation.id]
+    routes = [Route(path, _by_method(methods), methods=sorted(methods)) for path, methods in by_path.items()]
+    return [*routes, Route("/openapi.json", openapi)]
+
+
+def operations_routes(health: Health) -> list[Route]:
+    return [
+        Route("/livez", health.live),
+        Route("/readyz", health.ready),
+        Route("/metrics", health.metrics),
+    ]
+
+
+def _by_method(
+    methods: dict[str, Callable[[Request], Awaitable[Response]]],
+) -> Callable[[Request], Awaitable[Response]]:
+    """One path is one route, so that a wrong method gets 405 with everything that is allowed."""
+
+    async def endpoint(request: Request) -> Response:
+        return await methods["GET" if request.method == "HEAD" else request.method](request)
+
+    return endpoint

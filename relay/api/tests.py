@@ -1,0 +1,30 @@
+"""The call `/v1/test`."""
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from relay.api.registrations import callback_url
+from relay.api.requests import MAX_BODY, Callers, parse, read_json
+from relay.api.resources import test_attempt_resource
+from relay.api.schemas import TestRequest, TestResource
+from relay.domain.errors import FieldError, InvalidInput
+from relay.services.deliver import Delivering
+from relay.webhook.guard import Guard
+
+
+class TestNotifications:
+    def __init__(self, callers: Callers, delivering: Delivering, guard: Guard) -> None:
+        self._callers = callers
+        self._delivering = delivering
+        self._guard = guard
+
+    async def create(self, request: Request) -> Response:
+        client = self._callers.identify(request)
+        url = callback_url(parse(TestRequest, await read_json(request, MAX_BODY)).callback_url)
+        refusal = await self._guard.judge(url)
+        if refusal is not None:
+            raise InvalidInput(FieldError(field="callback_url", rule=refusal.rule))
+        event, attempt = await self._delivering.test(client, url)
+        answer = TestResource(event_id=event, attempt=test_attempt_resource(attempt))
+        return Response(orjson.dumps(answer.model_dump()), media_type="application/json")

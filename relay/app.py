@@ -1,0 +1,364 @@
+"""The composition root: every object is built once, opened and closed in order."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from relay import __version__
+from relay.api.health import Health
+from relay.api.middleware import RequestContext
+from relay.api.problems import on_http_error, on_relay_error
+from relay.api.registrations import Registrations
+from relay.api.requests import Callers
+from relay.api.routes import operations_routes, public_routes
+from relay.api.tests import TestNotifications
+from relay.camb import CambClient
+from relay.clock import Clock
+from relay.domain.addresses import AllowHttp, NetworkPolicy, parse_networks
+from relay.domain.deliveries import RetryPolicy
+from relay.domain.errors import DatabaseUnavailable, RelayError
+from relay.domain.ids import RANDOM_BITS, uuid7_hex
+from relay.domain.instants import seconds, span_of
+from relay.domain.kinds import KINDS
+from relay.domain.lanes import Budget
+from relay.domain.pacing import Pace
+from relay.domain.registrations import Registration
+from relay.domain.watching import LostRule
+from relay.scheduler import Scheduler
+from relay.services.deliver import Delivering, DeliveryPolicy
+from relay.services.expire import Expiring
+from relay.services.poll import Polling, PollPolicy
+from relay.services.prune import Pruning
+from relay.services.read import Reading
+from relay.services.register import Registering
+from relay.services.work import Work
+from relay.settings import Settings
+from relay.storage import deliveries, polls, queue, registrations, schema
+from relay.storage.committer import Committer
+from relay.storage.deliveries import AttemptOutcome, RecordedAttempt
+from relay.storage.engine import open_database
+from relay.storage.filelock import FileLock
+from relay.storage.polls import PollOutcome, RecordedPoll
+from relay.storage.registrations import Registered
+from relay.telemetry import Metrics
+from relay.transport import AiohttpTransport, tls_context
+from relay.webhook.guard import Guard, GuardedTransport
+from relay.webhook.names import Lookup, SystemNames
+from relay.webhook.sender import Sender
+
+PROBE_SECONDS: Final = 1.0
+PRUNE_SECONDS: Final = 60.0
+MEASURE_SECONDS: Final = 10.0
+MOST_WAITING: Final = 20_000
+"""Registrations that may wait for their commit before the API answers 503."""
+
+_LOOKUP_THREADS: Final = 16
+
+_log = structlog.get_logger()
+
+
+class Outside:
+    """What a relay reaches the world through; tests hand in their own."""
+
+    def __init__(
+        self, camb: httpx.AsyncBaseTransport, callbacks: httpx.AsyncBaseTransport, lookup: Lookup
+    ) -> None:
+        self.camb = camb
+        self.callbacks = callbacks
+        self.lookup = lookup
+
+    @classmethod
+    def real(cls, settings: Settings) -> Self:
+        tls, names = tls_context(), SystemNames(_LOOKUP_THREADS)
+        return cls(AiohttpTransport(tls), GuardedTransport(network_policy(settings), names, tls), names)
+
+
+class Relay:
+    """One process: open it, serve `create_app` of it, close it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        outside: Outside,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        accept_clock: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.clients = settings.clients_by_name()
+        self.clock = clock
+        self.metrics = Metrics()
+        self.draining = False
+        self._outside = outside
+        self._accept_clock = accept_clock
+        self._closing = AsyncExitStack()
+        self._scheduler = Scheduler()
+        self.database = open_database(
+            settings.database.url.get_secret_value(), clock, pool_size=settings.database.pool_size
+        )
+        self._file_lock = None if settings.database.file is None else FileLock(settings.database.file)
+        self.guard = Guard(network_policy(settings), outside.lookup)
+        base_urls = {name: client.camb_base_url for name, client in self.clients.items()}
+        lost = LostRule(answers=settings.polling.lost_answers, grace=span_of(settings.polling.lost_grace))
+        commit = partial(Committer, database=self.database, clock=clock, metrics=self.metrics)
+        self._accepted: Committer[Registration, Registered] = commit(
+            "registrations",
+            write=partial(registrations.register, base_urls=base_urls),
+            keeps=False,
+            capacity=MOST_WAITING,
+        )
+        self._polled: Committer[PollOutcome, RecordedPoll] = commit(
+            "polls", write=partial(polls.record, lost=lost), keeps=True
+        )
+        self._attempted: Committer[AttemptOutcome, RecordedAttempt] = commit(
+            "attempts", write=deliveries.record, keeps=True
+        )
+        self.new_request_id = partial(_request_id, clock, rng)
+        works_here = settings.role != "api"
+        self.delivering = self._build_delivering(rng)
+        self.polling = self._build_polling(rng)
+        self.works: tuple[Work[Any], ...] = (self.polling, self.delivering) if works_here else ()
+        due = self.polling.wake if works_here else _somebody_else
+        announced = self.delivering.wake if works_here else _somebody_else
+        self.registering = Registering(
+            self.database,
+            self._accepted,
+            self.guard,
+            expires_in=span_of(settings.registrations.expires_in),
+            due=due,
+            announced=announced,
+            clock=clock,
+            metrics=self.metrics,
+            rng=rng,
+        )
+        self.expiring = Expiring(
+            self.database,
+            clients=self.clients.keys(),
+            due=due,
+            announced=announced,
+            clock=clock,
+            metrics=self.metrics,
+        )
+        dead = settings.retention.dead
+        self.pruning = Pruning(
+            self.database,
+            clients=self.clients,
+            finished=span_of(settings.retention.finished),
+            dead=None if dead is None else span_of(dead),
+            clock=clock,
+            metrics=self.metrics,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Open everything in order. Raises DatabaseUnavailable, SchemaMismatch among it."""
+        async with AsyncExitStack() as opened:
+            opened.push_async_callback(self.database.close)
+            if self._file_lock is not None:
+                self._file_lock.acquire()
+                opened.callback(self._file_lock.release)
+            await self._prepare_database()
+            for transport in (self._outside.camb, self._outside.callbacks):
+                await opened.enter_async_context(transport)
+            for committer in (self._accepted, self._polled, self._attempted):
+                committer.open()
+                opened.push_async_callback(committer.close)
+            self._start_jobs()
+            opened.callback(self._scheduler.shutdown)
+            self._closing = opened.pop_all()
+        _log.info(
+            "relay.started",
+            version=__version__,
+            role=self.settings.role,
+            database=self.settings.database.dialect,
+            clients=len(self.clients),
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        """Drain, then close in the opposite order. What could not be written is brought back by its lease."""
+        await self.drain()
+        await self._closing.aclose()
+        _log.info("relay.stopped")
+
+    def begin_drain(self) -> None:
+        """Not ready any more, and nothing is claimed from here on."""
+        self.draining = True
+        self._scheduler.pause()
+        for work in self.works:
+            work.stop_claiming()
+
+    async def drain(self) -> None:
+        """Let what is under way finish, within the drain."""
+        if not self.draining:
+            self.begin_drain()
+        limit = seconds(span_of(self.settings.server.drain))
+        await asyncio.gather(*(work.drain(limit) for work in self.works))
+
+    async def probe(self) -> None:
+        """Read the reference clock, and with it ask whether the database answers."""
+        try:
+            await self.database.probe()
+            reference = await self.database.reference_time()
+        except DatabaseUnavailable as error:
+            _log.warning("database.unavailable", error=str(error))
+            return
+        before = self.clock.halted
+        self.clock.follow(reference)
+        self.metrics.clock_skew.set(seconds(self.clock.skew))
+        self.metrics.clock_halted.set(self.clock.halted)
+        if self.clock.halted and not before:
+            _log.error("clock.halted", skew_seconds=seconds(self.clock.skew), halted="expiry and prune")
+        elif before and not self.clock.halted:
+            _log.warning("clock.believed_again")
+
+    async def _prepare_database(self) -> None:
+        if self._file_lock is not None or self.settings.database.migrate_at_start:
+            await self.database.write(schema.migrate)
+        await self.database.read(schema.check)
+        last_seen = None if self._accept_clock else await self.database.read(schema.seen_at)
+        self.clock.begin(await self.database.reference_time(), last_seen)
+        if self.works:
+            delivery = self.settings.delivery
+            longest = max(*delivery.retry_schedule, delivery.retry_after_ceiling) * (1 + delivery.jitter)
+            alone = self._file_lock is not None
+            await self.database.write(queue.begin, self.clock.now(), span_of(longest), alone=alone)
+
+    def _start_jobs(self) -> None:
+        self._scheduler.every(PROBE_SECONDS, "probe", self.probe)
+        tick = self.settings.polling.tick.total_seconds()
+        for work in self.works:
+            self._scheduler.every(tick, work.name, work.run_once)
+            work.wake()
+        if self.works:
+            self._scheduler.every(tick, "expire", self.expiring.run_once)
+            self._scheduler.every(PRUNE_SECONDS, "prune", self.pruning.run_once)
+            self._scheduler.every(MEASURE_SECONDS, "measure", self.pruning.measure)
+        self._scheduler.start()
+
+    def _build_polling(self, rng: random.Random) -> Polling:
+        camb, polling = self.settings.camb, self.settings.polling
+        deadline = span_of(camb.deadline)
+        return Polling(
+            self.database,
+            CambClient(
+                self._outside.camb, clock=self.clock, deadline=deadline, answer_bytes=camb.answer_bytes
+            ),
+            self._polled,
+            clients=self.clients,
+            policy=PollPolicy(
+                paces=_paces(self.settings),
+                budget=Budget(rate=camb.rate_per_second, burst=max(1, round(camb.rate_per_second))),
+                deadline=deadline,
+                concurrency=polling.concurrency,
+                concurrency_per_key=camb.concurrency,
+                quantum=polling.quantum,
+            ),
+            announced=self.delivering.wake,
+            clock=self.clock,
+            metrics=self.metrics,
+            rng=rng,
+        )
+
+    def _build_delivering(self, rng: random.Random) -> Delivering:
+        delivery = self.settings.delivery
+        deadline = span_of(delivery.deadline)
+        return Delivering(
+            self.database,
+            Sender(
+                self._outside.callbacks,
+                clock=self.clock,
+                deadline=deadline,
+                answer_bytes=delivery.answer_bytes,
+            ),
+            self._attempted,
+            clients=self.clients,
+            policy=DeliveryPolicy(
+                retry=RetryPolicy(
+                    schedule=tuple(span_of(wait) for wait in delivery.retry_schedule),
+                    jitter=delivery.jitter,
+                    retry_after_ceiling=span_of(delivery.retry_after_ceiling),
+                    pause_without_retry_after=span_of(delivery.pause_without_retry_after),
+                ),
+                deadline=deadline,
+                concurrency=delivery.concurrency,
+                concurrency_per_origin=delivery.concurrency_per_origin,
+                quantum=delivery.quantum,
+            ),
+            clock=self.clock,
+            metrics=self.metrics,
+            rng=rng,
+        )
+
+
+def create_app(relay: Relay) -> Starlette:
+    """What the public port serves: a worker alone has nothing but its health there."""
+    routes = [] if relay.settings.server.operations_port is not None else operations_routes(_health(relay))
+    if relay.settings.role != "worker":
+        callers = Callers(relay.clients)
+        routes += public_routes(
+            Registrations(callers, relay.registering, Reading(relay.database)),
+            TestNotifications(callers, relay.delivering, relay.guard),
+        )
+    return _application(relay, routes)
+
+
+def create_operations_app(relay: Relay) -> Starlette:
+    """What `server.operations_port` serves."""
+    return _application(relay, operations_routes(_health(relay)))
+
+
+def network_policy(settings: Settings) -> NetworkPolicy:
+    return NetworkPolicy(
+        allow_networks=parse_networks(settings.callbacks.allow_networks),
+        allow_http=AllowHttp(settings.callbacks.allow_http),
+    )
+
+
+def _application(relay: Relay, routes: Sequence[Route]) -> Starlette:
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(RequestContext, new_id=relay.new_request_id)],
+        exception_handlers={HTTPException: on_http_error, RelayError: on_relay_error},
+    )
+
+
+def _health(relay: Relay) -> Health:
+    return Health(relay.database, relay.works, relay.metrics, relay.clock, lambda: relay.draining)
+
+
+def _paces(settings: Settings) -> dict[str, Pace]:
+    polling = settings.polling
+    return {
+        kind: Pace(
+            minimum=span_of(polling.min_pace),
+            maximum=span_of(polling.slow_max_pace if kind in polling.slow_kinds else polling.max_pace),
+            growth=polling.growth,
+            jitter=polling.jitter,
+        )
+        for kind in KINDS
+    }
+
+
+def _request_id(clock: Clock, rng: random.Random) -> str:
+    return f"req_{uuid7_hex(clock.now(), rng.getrandbits(RANDOM_BITS))}"
+
+
+def _somebody_else() -> None:
+    """In the API's own process nothing is to be woken: a worker's tick finds the work."""

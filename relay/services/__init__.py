@@ -1,0 +1,1 @@
+"""The verbs: register, poll, deliver, expire, prune, read."""

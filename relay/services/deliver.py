@@ -1,0 +1,174 @@
+"""POST what is due to its callback, and walk the schedule until it is accepted."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+import structlog
+
+from relay.clock import Clock
+from relay.domain.clients import Client
+from relay.domain.deliveries import Attempt, Dead, Delivered, Retry, RetryPolicy
+from relay.domain.envelope import test_body
+from relay.domain.errors import Overloaded
+from relay.domain.ids import RANDOM_BITS, EventId, test_event_id
+from relay.domain.instants import MILLISECOND, Instant, Span, seconds, text
+from relay.domain.lanes import LaneName, origin_lane
+from relay.domain.registrations import EventType
+from relay.domain.urls import CallbackUrl, parse_callback_url
+from relay.services.poll import LEASE_MARGIN
+from relay.services.work import Work
+from relay.storage import deliveries
+from relay.storage.committer import Committer
+from relay.storage.deliveries import AttemptOutcome, ClaimedDelivery, DeliveryClaim, RecordedAttempt
+from relay.storage.engine import Database
+from relay.storage.queue import DELIVERIES, Claim
+from relay.telemetry import Metrics
+from relay.webhook.sender import Message, Sender
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryPolicy:
+    """`deadline` is one attempt's; what may run at once is this process's, an origin being one client's."""
+
+    retry: RetryPolicy
+    deadline: Span
+    concurrency: int
+    concurrency_per_origin: int
+    quantum: int
+
+
+class Delivering(Work[ClaimedDelivery]):
+    def __init__(
+        self,
+        database: Database,
+        sender: Sender,
+        committer: Committer[AttemptOutcome, RecordedAttempt],
+        *,
+        clients: Mapping[str, Client],
+        policy: DeliveryPolicy,
+        clock: Clock,
+        metrics: Metrics,
+        rng: random.Random,
+    ) -> None:
+        super().__init__("deliveries", clock=clock, metrics=metrics, concurrency=policy.concurrency)
+        self._database = database
+        self._sender = sender
+        self._committer = committer
+        self._clients = clients
+        self._policy = policy
+        self._rng = rng
+
+    async def test(self, client: Client, url: CallbackUrl) -> tuple[EventId, Attempt]:
+        """Send one signed `relay.test`, which is stored nowhere, takes a slot and moves no lane. Raises Overloaded."""
+        lane = origin_lane(client.name, url.origin)
+        if self._slots(lane) <= 0 or self._draining:
+            raise Overloaded("every slot of that callback's origin is taken; try again in a moment")
+        event = test_event_id(self._clock.now(), self._rng.getrandbits(RANDOM_BITS))
+        self._per_lane[lane] += 1
+        try:
+            attempt = await self._sender.send(
+                Message(
+                    event_id=event,
+                    registration_id=None,
+                    task_id=None,
+                    kind=None,
+                    event_type=EventType.RELAY_TEST,
+                    attempt=1,
+                    url=url,
+                    body=test_body(self._clock.now()),
+                    signing_keys=client.signing_keys,
+                )
+            )
+        finally:
+            self._per_lane[lane] -= 1
+        _log.info("test.attempted", client=client.name, **_facts(attempt))
+        return event, attempt
+
+    def _may_claim(self) -> bool:
+        return not self._draining and not self._committer.stuck
+
+    async def _claim(self, free: int) -> Claim[ClaimedDelivery]:
+        now = self._clock.now()
+        wanted = DeliveryClaim(
+            now=now,
+            leased_until=Instant(now + self._policy.deadline + LEASE_MARGIN),
+            clients=self._clients.keys(),
+            slots={lane: self._slots(lane) for lane in self._per_lane},
+            slots_per_lane=self._policy.concurrency_per_origin,
+            free=free,
+            quantum=self._policy.quantum,
+            last=self._last,
+        )
+        return await self._database.write(deliveries.claim, wanted, self._look)
+
+    def _slots(self, lane: LaneName) -> int:
+        return max(0, self._policy.concurrency_per_origin - self._per_lane[lane])
+
+    async def _work(self, row: ClaimedDelivery) -> None:
+        now = self._clock.now()
+        if self._draining or now + self._policy.deadline > row.leased_until:
+            await self._database.write(DELIVERIES.release, [row.held], now)
+            return
+        attempt = await self._sender.send(
+            Message(
+                event_id=row.event,
+                registration_id=row.registration,
+                task_id=row.task_id,
+                kind=row.kind,
+                event_type=row.type,
+                attempt=row.number,
+                url=parse_callback_url(row.callback_url),
+                body=row.body,
+                signing_keys=self._clients[row.client].signing_keys,
+            )
+        )
+        decision = self._policy.retry.decide(attempt, tries=row.failures + 1, chance=self._rng.random())
+        outcome = AttemptOutcome(claimed=row, attempt=attempt, decision=decision)
+        (recorded,) = await self._committer.submit([outcome])
+        self._tell(outcome, recorded)
+
+    def _tell(self, outcome: AttemptOutcome, recorded: RecordedAttempt) -> None:
+        row, attempt, metrics = outcome.claimed, outcome.attempt, self._metrics
+        metrics.attempts.labels(attempt.label).inc()
+        if not recorded.logged:
+            metrics.attempt_logs_lost.inc()
+        log = _log.bind(
+            registration=row.registration,
+            event_id=row.event,
+            type=row.type,
+            attempt=row.number,
+            applied=recorded.applied,
+            **_facts(attempt),
+        )
+        match outcome.decision:
+            case Delivered():
+                if recorded.applied:
+                    metrics.delivery_latency.observe(seconds(attempt.ended_at - row.announced_at))
+                log.info("delivery.attempted")
+            case Retry(at=at, lane_until=until):
+                self._count_pause(until)
+                log.info("delivery.attempted", next_at=text(at))
+            case Dead(reason=reason, lane_until=until):
+                self._count_pause(until)
+                if recorded.applied:
+                    metrics.dead.labels(reason).inc()
+                log.error("delivery.attempted", dead=reason)
+            case _:
+                assert_never(outcome.decision)
+
+    def _count_pause(self, until: Instant | None) -> None:
+        if until is not None:
+            self._metrics.lane_pauses.labels("origin").inc()
+
+
+def _facts(attempt: Attempt) -> dict[str, object]:
+    return {
+        "outcome": attempt.label,
+        "http_status": attempt.http_status,
+        "error": attempt.error,
+        "duration_ms": attempt.duration // MILLISECOND,
+    }

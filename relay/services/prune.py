@@ -1,0 +1,96 @@
+"""Keep the house: drop what is over, heal what must never be, and say how much is waiting."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from relay.clock import Clock
+from relay.domain.clients import Client
+from relay.domain.errors import DatabaseUnavailable
+from relay.domain.instants import HOUR, SECOND, Instant, Span, seconds
+from relay.domain.registrations import RegistrationState
+from relay.storage import lanes, retention, schema
+from relay.storage.deliveries import client_of
+from relay.storage.engine import Database
+from relay.storage.queue import DELIVERIES, TASKS, DueLane
+from relay.telemetry import Metrics
+
+MOST_AT_ONCE: Final = 500
+LANE_KEPT: Final = HOUR
+BEHIND: Final = Span(10 * SECOND)
+"""How long a task may be due before the log says that polls queue."""
+
+_FINISHED: Final = (RegistrationState.DELIVERED, RegistrationState.CANCELLED)
+
+_log = structlog.get_logger()
+
+
+class Pruning:
+    """`finished` and `dead` are how long such registrations are kept; None is for ever."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clients: Mapping[str, Client],
+        finished: Span,
+        dead: Span | None,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._database = database
+        self._clients = clients
+        self._finished = finished
+        self._dead = dead
+        self._clock = clock
+        self._metrics = metrics
+
+    async def run_once(self) -> None:
+        """Drop and heal. While the clock is not believed nothing is dropped."""
+        try:
+            await self._heal()
+            await self._database.write(schema.note_seen, self._clock.now())
+            if self._clock.halted:
+                return
+            for state in _FINISHED:
+                await self._drop(state, self._finished)
+            if self._dead is not None:
+                await self._drop(RegistrationState.DEAD, self._dead)
+            await self._database.write(lanes.forget, Instant(self._clock.now() - LANE_KEPT))
+        except DatabaseUnavailable as error:
+            _log.warning("prune.failed", error=str(error))
+
+    async def measure(self) -> None:
+        """Set the gauges of what is due and what is held for clients that are not configured."""
+        now = self._clock.now()
+        try:
+            for name, queue in (("tasks", TASKS), ("deliveries", DELIVERIES)):
+                found = await self._database.read(queue.find, now, {})
+                claimable = [lane for lane in found if client_of(lane.lane) in self._clients]
+                due = await self._database.read(queue.count_due, claimable, now)
+                self._gauge(name, found, claimable, due, now)
+        except DatabaseUnavailable as error:
+            _log.warning("measure.failed", error=str(error))
+
+    def _gauge(
+        self, name: str, found: list[DueLane], claimable: list[DueLane], due: int, now: Instant
+    ) -> None:
+        age = max((now - lane.oldest for lane in claimable), default=0)
+        self._metrics.due.labels(name).set(due)
+        self._metrics.due_age.labels(name).set(seconds(age))
+        self._metrics.held.labels(name).set(len(found) - len(claimable))
+        if name == "tasks" and age > BEHIND:
+            _log.warning("polls.behind", due=due, oldest_seconds=round(seconds(age), 1))
+
+    async def _drop(self, state: RegistrationState, kept: Span) -> None:
+        before = Instant(self._clock.now() - kept)
+        while await self._database.write(retention.prune, state, before, MOST_AT_ONCE) >= MOST_AT_ONCE:
+            pass
+
+    async def _heal(self) -> None:
+        base_urls = {name: client.camb_base_url for name, client in self._clients.items()}
+        healed = await self._database.write(retention.heal, base_urls)
+        self._metrics.watching_under_terminal.set(healed)
+        if healed:
+            _log.error("watching_under_terminal.healed", registrations=healed)

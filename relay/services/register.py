@@ -1,0 +1,169 @@
+"""Accept registrations, and take them back."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from relay.clock import Clock
+from relay.domain.clients import Client
+from relay.domain.errors import Conflict, FieldError, InvalidInput, RequestRefused
+from relay.domain.ids import RANDOM_BITS, RegistrationId, registration_id
+from relay.domain.instants import SECOND, Instant, Span
+from relay.domain.registrations import Format, Registration
+from relay.domain.tasks import TERMINAL_STATES
+from relay.domain.urls import CallbackUrl
+from relay.storage import registrations, views
+from relay.storage.committer import Committer
+from relay.storage.engine import Database
+from relay.storage.registrations import Created, Refused, Registered, Standing
+from relay.storage.views import RegistrationView, created_view
+from relay.telemetry import Metrics
+from relay.webhook.guard import Guard, Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a caller asked for, every field within its bounds. `metadata` is JSON text with its keys in order."""
+
+    task_id: str
+    kind: str
+    callback_url: CallbackUrl
+    metadata: bytes
+    expires_in: int | None
+    format: Format
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """`created` is false where the same registration stood already."""
+
+    view: RegistrationView
+    created: bool
+
+
+class Registering:
+    """`due` is called when a new task is to be polled, `announced` when an event is to be delivered."""
+
+    def __init__(
+        self,
+        database: Database,
+        committer: Committer[Registration, Registered],
+        guard: Guard,
+        *,
+        expires_in: Span,
+        due: Callable[[], None],
+        announced: Callable[[], None],
+        clock: Clock,
+        metrics: Metrics,
+        rng: random.Random,
+    ) -> None:
+        self._database = database
+        self._committer = committer
+        self._guard = guard
+        self._expires_in = expires_in
+        self._due = due
+        self._announced = announced
+        self._clock = clock
+        self._metrics = metrics
+        self._rng = rng
+
+    async def register(self, client: Client, wish: Wish) -> Answer:
+        """Raises InvalidInput where the guard refuses the callback, Conflict where it stands with other options."""
+        (answer,) = await self.register_all(client, [wish])
+        if isinstance(answer, RequestRefused):
+            raise answer
+        return answer
+
+    async def register_all(self, client: Client, wishes: Sequence[Wish]) -> list[Answer | RequestRefused]:
+        """One answer each, in order; equal wishes behave as if sent one after the other."""
+        refusals = await self._guard.judge_all([wish.callback_url for wish in wishes])
+        wanted = [
+            self._registration(client, wish) if refusal is None else _refused(refusal)
+            for wish, refusal in zip(wishes, refusals, strict=True)
+        ]
+        accepted = [item for item in wanted if isinstance(item, Registration)]
+        results = iter(await self._committer.submit(accepted) if accepted else ())
+        outcomes = [next(results) if isinstance(item, Registration) else item for item in wanted]
+        answers = await self._answers(outcomes)
+        for answer in answers:
+            self._metrics.registrations.labels(_label(answer)).inc()
+        return answers
+
+    async def cancel(self, client: str, wanted: RegistrationId) -> RegistrationView:
+        """Raises NotFound, or Conflict once it was delivered or is dead."""
+        refused = await self._database.write(registrations.cancel, client, wanted, self._clock.now())
+        if refused is not None:
+            raise _not_now(refused, "cancelled")
+        return await self._database.read(views.get, client, wanted)
+
+    async def redeliver(self, client: str, wanted: RegistrationId) -> RegistrationView:
+        """A new round of the full schedule, with the same event. Raises NotFound, or Conflict unless delivered or dead."""
+        refused = await self._database.write(registrations.redeliver, client, wanted, self._clock.now())
+        if refused is not None:
+            raise _not_now(refused, "redelivered")
+        self._announced()
+        return await self._database.read(views.get, client, wanted)
+
+    def _registration(self, client: Client, wish: Wish) -> Registration:
+        now = self._clock.now()
+        lifetime = self._expires_in if wish.expires_in is None else wish.expires_in * SECOND
+        return Registration(
+            id=registration_id(now, self._rng.getrandbits(RANDOM_BITS)),
+            client=client.name,
+            kind=wish.kind,
+            task_id=wish.task_id,
+            callback_url=wish.callback_url.text,
+            origin=wish.callback_url.origin,
+            format=wish.format,
+            metadata=wish.metadata,
+            expires_in=wish.expires_in,
+            created_at=now,
+            expires_at=Instant(now + lifetime),
+        )
+
+    async def _answers(self, outcomes: Sequence[Registered | InvalidInput]) -> list[Answer | RequestRefused]:
+        unknown = {id_ for outcome in outcomes if (id_ := _to_read(outcome)) is not None}
+        found = await self._database.read(views.get_many, sorted(unknown)) if unknown else {}
+        return [self._answer(outcome, found) for outcome in outcomes]
+
+    def _answer(
+        self, outcome: Registered | InvalidInput, found: Mapping[RegistrationId, RegistrationView]
+    ) -> Answer | RequestRefused:
+        match outcome:
+            case InvalidInput():
+                return outcome
+            case Standing(id=id_, differing=()):
+                return Answer(view=found[id_], created=False)
+            case Standing(id=id_, differing=fields):
+                detail = f"the same registration stands with other {' and '.join(fields)}"
+                return Conflict(detail, existing=id_, fields=fields)
+            case Created(registration=registration, task=task):
+                (self._announced if task.state in TERMINAL_STATES else self._due)()
+                view = found.get(registration.id) or created_view(registration, task)
+                return Answer(view=view, created=True)
+            case _:
+                assert_never(outcome)
+
+
+def _refused(refusal: Refusal) -> InvalidInput:
+    return InvalidInput(FieldError(field="callback_url", rule=refusal.rule))
+
+
+def _to_read(outcome: Registered | InvalidInput) -> RegistrationId | None:
+    """Whose view cannot be told from what the commit answered."""
+    if isinstance(outcome, Created):
+        return outcome.registration.id if outcome.task.polls else None
+    if isinstance(outcome, Standing) and not outcome.differing:
+        return outcome.id
+    return None
+
+
+def _label(answer: Answer | RequestRefused) -> str:
+    if isinstance(answer, Answer):
+        return "created" if answer.created else "existing"
+    return "conflict" if isinstance(answer, Conflict) else "refused"
+
+
+def _not_now(refused: Refused, change: str) -> Conflict:
+    return Conflict(f"a registration that is {refused.state} cannot be {change}")

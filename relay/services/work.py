@@ -1,0 +1,114 @@
+"""The rhythm both queues share: claim until nothing is due or no place is free, one owned task a row, a wake in between."""
+
+import abc
+import asyncio
+from collections import Counter
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from relay.clock import Clock
+from relay.domain.errors import DatabaseUnavailable
+from relay.domain.instants import Instant
+from relay.domain.lanes import LaneName
+from relay.services.running import Running
+from relay.storage.queue import Claim, Look
+from relay.telemetry import Metrics
+
+_log = structlog.get_logger()
+
+
+class Claimed(Protocol):
+    """What both claims have."""
+
+    @property
+    def lane(self) -> LaneName: ...
+
+
+Row = TypeVar("Row", bound=Claimed)
+
+
+class Work(abc.ABC, Generic[Row]):
+    """`ticked_at` is when this process last saw what is due. A claimed row starts at once; none waits in memory."""
+
+    def __init__(self, name: str, *, clock: Clock, metrics: Metrics, concurrency: int) -> None:
+        self.name = name
+        self.ticked_at = Instant(0)
+        self._clock = clock
+        self._metrics = metrics
+        self._concurrency = concurrency
+        self._running = Running()
+        self._waking = Running()
+        self._per_lane: Counter[LaneName] = Counter()
+        self._lock = asyncio.Lock()
+        self._look = Look()
+        self._last: LaneName | None = None
+        self._more = False
+        self._woken = False
+        self._draining = False
+
+    async def run_once(self) -> None:
+        """Claim what is due, start it, and return."""
+        async with self._lock:
+            self._woken = False
+            try:
+                while self._may_claim() and await self._claim_some():
+                    pass
+            except DatabaseUnavailable as error:
+                _log.warning("claim.failed", queue=self.name, error=str(error))
+                return
+            self.ticked_at = self._clock.now()
+
+    def wake(self) -> None:
+        """Something became due, or a place free: look again soon, once however often this is called."""
+        if not self._woken and not self._draining:
+            self._woken = True
+            self._waking.start(self.run_once())
+
+    def stop_claiming(self) -> None:
+        self._draining = True
+
+    async def drain(self, seconds: float) -> None:
+        """Claim no more; wait for what is under way, at most so long."""
+        self._draining = True
+        await self._waking.drain(seconds)
+        late = await self._running.drain(seconds)
+        if late:
+            _log.warning("drain.cut_off", queue=self.name, requests=late)
+
+    @abc.abstractmethod
+    def _may_claim(self) -> bool: ...
+
+    @abc.abstractmethod
+    async def _claim(self, free: int) -> Claim[Row]: ...
+
+    @abc.abstractmethod
+    async def _work(self, row: Row) -> None:
+        """Ask, decide, record."""
+
+    async def _claim_some(self) -> bool:
+        """Whether it is worth claiming again at once."""
+        free = self._concurrency - len(self._running)
+        if free <= 0:
+            self._more = True
+            return False
+        claim = await self._claim(free)
+        self._more, self._last = claim.more, claim.last
+        for row in claim.rows:
+            self._per_lane[row.lane] += 1
+            self._running.start(self._owned(row))
+        self._metrics.in_flight.labels(self.name).set(len(self._running))
+        return bool(claim.rows) and claim.more
+
+    async def _owned(self, row: Row) -> None:
+        try:
+            await self._work(row)
+        except Exception:  # noqa: BLE001 - whatever is wrong with one row must not starve the rest; its lease brings it back
+            self._metrics.errors.labels(self.name).inc()
+            _log.exception("row.failed", queue=self.name)
+        finally:
+            self._per_lane[row.lane] -= 1
+            if not self._per_lane[row.lane]:
+                del self._per_lane[row.lane]
+            if self._more:
+                self.wake()

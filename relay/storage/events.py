@@ -1,0 +1,76 @@
+"""Announce: give registrations their event, its position in their client's order, and a delivery that is due at once."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, insert, text, update
+
+from relay.domain.registrations import EventType, RegistrationChange, RegistrationState, after_change
+from relay.domain.watching import Verdict
+from relay.storage.tables import deliveries, events, registrations
+
+_RAISE_POSITION: Final = text(
+    "INSERT INTO clients (name, last_position) VALUES (:name, :count)"
+    " ON CONFLICT (name) DO UPDATE SET last_position = clients.last_position + :count RETURNING last_position"
+)
+_ADD_EVENT: Final = insert(events)
+_ADD_DELIVERY: Final = insert(deliveries)
+_ANNOUNCED: Final = (
+    update(registrations)
+    .where(registrations.c.id == bindparam("b_id"), registrations.c.state == RegistrationState.WATCHING)
+    .values(state=after_change(RegistrationState.WATCHING, RegistrationChange.ANNOUNCED), verdict_at=None)
+)
+_ANNOUNCED_AND_FREED: Final = _ANNOUNCED.values(identity=None)
+
+_VERDICTS: Final = frozenset({EventType.REGISTRATION_EXPIRED, EventType.TASK_LOST})
+
+
+def announce(connection: Connection, verdicts: Sequence[Verdict]) -> None:
+    """Announce to watching registrations, whose rows the caller has locked.
+
+    Client rows are raised just before the events go in and stay locked to the commit: commit order is position order.
+    """
+    if not verdicts:
+        return
+    ordered = sorted(verdicts, key=lambda item: item.registration.id)
+    positions = _positions(connection, Counter(item.registration.client for item in ordered))
+    event_rows, delivery_rows = [], []
+    for item in ordered:
+        registration = item.registration
+        positions[registration.client] += 1
+        event_rows.append(
+            {
+                "registration": registration.id,
+                "client": registration.client,
+                "position": positions[registration.client],
+                "type": item.type,
+                "created_at": item.at,
+                "body": item.body,
+            }
+        )
+        delivery_rows.append(
+            {
+                "registration": registration.id,
+                "lane": registration.lane,
+                "next_at": item.at,
+                "fence": 0,
+                "round": 1,
+                "attempts": 0,
+                "failures": 0,
+            }
+        )
+    for statement, free in ((_ANNOUNCED, False), (_ANNOUNCED_AND_FREED, True)):
+        ids = [{"b_id": item.registration.id} for item in ordered if (item.type in _VERDICTS) is free]
+        if ids:
+            connection.execute(statement, ids)
+    connection.execute(_ADD_EVENT, event_rows)
+    connection.execute(_ADD_DELIVERY, delivery_rows)
+
+
+def _positions(connection: Connection, counts: Counter[str]) -> dict[str, int]:
+    """The last position each client had before `counts` more were taken."""
+    return {
+        name: connection.execute(_RAISE_POSITION, {"name": name, "count": count}).scalar_one() - count
+        for name, count in sorted(counts.items())
+    }

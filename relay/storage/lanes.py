@@ -1,0 +1,91 @@
+"""Rows of `lanes`: budgets of CAMB keys, pauses of keys and callback origins. The last rows that any transaction locks."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, delete, exists, select, text, update
+
+from relay.domain.instants import Instant
+from relay.domain.lanes import Lane, LaneName
+from relay.storage.tables import deliveries, lanes
+
+_ALL: Final = (lanes.c.name, lanes.c.spent_until, lanes.c.paused_until, lanes.c.paused_at, lanes.c.failures)
+_MAKE: Final = text(
+    "INSERT INTO lanes (name, spent_until, paused_until, paused_at, failures) VALUES (:name, 0, 0, 0, 0)"
+    " ON CONFLICT (name) DO NOTHING"
+)
+_LOCK: Final = (
+    select(*_ALL)
+    .where(lanes.c.name.in_(bindparam("names", expanding=True)))
+    .order_by(lanes.c.name)
+    .with_for_update(key_share=True)
+)
+_SAVE: Final = (
+    update(lanes)
+    .where(lanes.c.name == bindparam("b_name"))
+    .values(
+        spent_until=bindparam("b_spent_until"),
+        paused_until=bindparam("b_paused_until"),
+        paused_at=bindparam("b_paused_at"),
+        failures=bindparam("b_failures"),
+    )
+)
+_PAUSED: Final = select(lanes.c.name, lanes.c.paused_until).where(lanes.c.paused_until > bindparam("b_now"))
+_FORGET: Final = (
+    delete(lanes)
+    .where(lanes.c.paused_until <= bindparam("b_before"), lanes.c.spent_until == 0)
+    .where(~exists().where(deliveries.c.lane == lanes.c.name, deliveries.c.next_at.is_not(None)))
+)
+
+
+def lock(connection: Connection, names: Collection[LaneName]) -> dict[LaneName, Lane]:
+    """Every named lane, made where it is missing, locked in the order of names until the transaction ends."""
+    ordered = sorted(set(names))
+    if not ordered:
+        return {}
+    found = _locked(connection, ordered)
+    missing = [name for name in ordered if name not in found]
+    if missing:
+        connection.execute(_MAKE, [{"name": name} for name in missing])
+        found = _locked(connection, ordered)
+    return found
+
+
+def save(connection: Connection, changed: Iterable[Lane]) -> None:
+    rows = [
+        {
+            "b_name": lane.name,
+            "b_spent_until": lane.spent_until,
+            "b_paused_until": lane.paused_until,
+            "b_paused_at": lane.paused_at,
+            "b_failures": lane.failures,
+        }
+        for lane in changed
+    ]
+    if rows:
+        connection.execute(_SAVE, rows)
+
+
+def change(connection: Connection, changes: Mapping[LaneName, Callable[[Lane], Lane]]) -> list[Lane]:
+    """Apply each lane's change under its lock; answers with the lanes that came out different."""
+    before = lock(connection, changes.keys())
+    after = [changes[name](lane) for name, lane in before.items()]
+    changed = [lane for lane in after if lane != before[lane.name]]
+    save(connection, changed)
+    return changed
+
+
+def paused(connection: Connection, now: Instant) -> dict[LaneName, Instant]:
+    """Lanes that nothing may be claimed from yet, and until when."""
+    rows = connection.execute(_PAUSED, {"b_now": now})
+    return {LaneName(name): Instant(until) for name, until in rows}
+
+
+def forget(connection: Connection, before: Instant) -> int:
+    """Drop origin lanes whose pause was over by `before` and that no open delivery names; budgets stay."""
+    return connection.execute(_FORGET, {"b_before": before}).rowcount
+
+
+def _locked(connection: Connection, names: list[LaneName]) -> dict[LaneName, Lane]:
+    rows = connection.execute(_LOCK, {"names": names}).mappings()
+    return {row["name"]: Lane(**row) for row in rows}

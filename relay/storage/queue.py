@@ -1,0 +1,263 @@
+"""One protocol for both queues: find the lanes with due work, then claim some of each; a claim is a lease."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Table,
+    bindparam,
+    func,
+    select,
+    text,
+    update,
+)
+
+from relay.domain.instants import MINUTE, Instant
+from relay.domain.lanes import LaneName
+from relay.storage import tables
+from relay.storage.tables import AnyRow
+
+T = TypeVar("T")
+
+LOOK_BACK: Final = MINUTE
+"""How far below the oldest due row of the last look the next one begins: far enough for every other replica's clock."""
+FULL_LOOK_EVERY: Final = MINUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueLane:
+    """A lane with work that is due since `oldest`."""
+
+    lane: LaneName
+    oldest: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """Claim at most `count` rows of the lane."""
+
+    lane: LaneName
+    oldest: Instant
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A claimed row: `fence` is the claim's number, without which nothing but a 2xx may be recorded."""
+
+    key: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim(Generic[T]):
+    """What was claimed, whether more is due than could be taken, and the lane that was served last."""
+
+    rows: Sequence[T] = ()
+    more: bool = False
+    last: LaneName | None = None
+
+
+class Look:
+    """Where the last look at a queue found each lane's oldest due row; one for each process and queue."""
+
+    def __init__(self) -> None:
+        self._floors: dict[LaneName, Instant] = {}
+        self._full_look_at = Instant(0)
+
+    def floors(self, now: Instant) -> Mapping[LaneName, Instant]:
+        if now >= self._full_look_at:
+            self._full_look_at = Instant(now + FULL_LOOK_EVERY)
+            self._floors = {}
+        return self._floors
+
+    def saw(self, found: Sequence[DueLane]) -> None:
+        self._floors |= {lane.lane: lane.oldest for lane in found}
+
+
+class Queue:
+    """A queue table's statements, made once.
+
+    `lane` names the column whose rows wait together, `key` the row's own; `told` are the columns that a claim answers with.
+    """
+
+    def __init__(
+        self, table: Table, *, lane: Column[Any], key: Column[Any], told: Sequence[Column[Any]]
+    ) -> None:
+        self._find = {dialect: text(sql) for dialect, sql in _find_statements(table, lane).items()}
+        self._claim = {
+            dialect: text(sql) for dialect, sql in _claim_statements(table, lane, key, told).items()
+        }
+        self._release = (
+            update(table)
+            .where(key == bindparam("b_key"), table.c.fence == bindparam("b_fence"))
+            .where(table.c.leased_until.is_not(None))
+            .values(next_at=bindparam("b_now"), leased_until=None)
+        )
+        self._release_all = (
+            update(table)
+            .where(table.c.next_at.is_not(None), table.c.leased_until.is_not(None))
+            .values(next_at=bindparam("b_now"), leased_until=None)
+        )
+        self._pull_in = (
+            update(table).where(table.c.next_at > bindparam("b_latest")).values(next_at=bindparam("b_now"))
+        )
+        self._count = (
+            select(func.count())
+            .select_from(table)
+            .where(lane == bindparam("b_lane"), table.c.next_at <= bindparam("b_now"))
+        )
+
+    def find(self, connection: Connection, now: Instant, floors: Mapping[LaneName, Instant]) -> list[DueLane]:
+        """Lanes with due rows, by skip scan: the work grows with the lanes, not with the rows.
+
+        On PostgreSQL `floors` keeps each lane's look from walking over the dead entries that claims leave behind.
+        """
+        if connection.dialect.name == "postgresql":
+            bounds = {"lanes": list(floors), "floors": [floor - LOOK_BACK for floor in floors.values()]}
+            rows = connection.execute(self._find["postgresql"], {"now": now} | bounds)
+        else:
+            rows = connection.execute(self._find["sqlite"], {"now": now})
+        return [DueLane(lane=LaneName(lane), oldest=Instant(oldest)) for lane, oldest in rows]
+
+    def claim(
+        self, connection: Connection, takes: Sequence[Take], now: Instant, leased_until: Instant
+    ) -> Sequence[AnyRow]:
+        """Rows of the key, the fence and the columns told."""
+        if not takes:
+            return []
+        if connection.dialect.name == "postgresql":
+            return connection.execute(
+                self._claim["postgresql"],
+                {
+                    "now": now,
+                    "until": leased_until,
+                    "lanes": [take.lane for take in takes],
+                    "floors": [take.oldest - LOOK_BACK for take in takes],
+                    "counts": [take.count for take in takes],
+                },
+            ).all()
+        return [
+            row
+            for take in takes
+            for row in connection.execute(
+                self._claim["sqlite"],
+                {"now": now, "until": leased_until, "lane": take.lane, "count": take.count},
+            ).all()
+        ]
+
+    def release(self, connection: Connection, held: Sequence[Held], now: Instant) -> None:
+        """Give back what was never dialled: it is due again at once, unless somebody else has claimed it since."""
+        rows = [
+            {"b_key": row.key, "b_fence": row.fence, "b_now": now}
+            for row in sorted(held, key=lambda row: row.key)
+        ]
+        connection.execute(self._release, rows)
+
+    def release_all(self, connection: Connection, now: Instant) -> None:
+        """For the only process of a database that has just started: whoever held a lease is gone."""
+        connection.execute(self._release_all, {"b_now": now})
+
+    def pull_in(self, connection: Connection, now: Instant, longest: int) -> None:
+        """What would be due later than the longest wait there is was written by a clock that ran ahead."""
+        connection.execute(self._pull_in, {"b_latest": now + longest, "b_now": now})
+
+    def count_due(self, connection: Connection, lanes: Sequence[DueLane], now: Instant) -> int:
+        return sum(
+            connection.execute(self._count, {"b_lane": lane.lane, "b_now": now}).scalar_one()
+            for lane in lanes
+        )
+
+
+def _find_statements(table: Table, lane: Column[Any]) -> dict[str, str]:
+    skip = f"""
+        WITH RECURSIVE lanes (lane) AS (
+            SELECT min({lane.name}) FROM {table.name} WHERE next_at IS NOT NULL
+            UNION ALL
+            SELECT (SELECT min({lane.name}) FROM {table.name} WHERE next_at IS NOT NULL AND {lane.name} > lanes.lane)
+            FROM lanes WHERE lanes.lane IS NOT NULL
+        )"""  # noqa: S608 - both names come from tables.py
+    oldest = f"""
+        SELECT next_at FROM {table.name}
+        WHERE {lane.name} = lanes.lane AND next_at IS NOT NULL AND next_at <= :now"""  # noqa: S608 - as above
+    return {
+        "sqlite": f"""{skip},
+            found (lane, oldest) AS (
+                SELECT lane, ({oldest} ORDER BY next_at LIMIT 1) FROM lanes WHERE lane IS NOT NULL
+            )
+            SELECT lane, oldest FROM found WHERE oldest IS NOT NULL""",  # noqa: S608 - as above
+        "postgresql": f"""{skip}
+            SELECT lanes.lane, due.next_at
+            FROM lanes
+            LEFT JOIN unnest(CAST(:lanes AS text[]), CAST(:floors AS bigint[])) AS known (lane, floor)
+                ON known.lane = lanes.lane
+            CROSS JOIN LATERAL (
+                {oldest} AND next_at >= COALESCE(known.floor, 0) ORDER BY next_at LIMIT 1
+            ) AS due
+            WHERE lanes.lane IS NOT NULL""",  # noqa: S608 - as above
+    }
+
+
+def _claim_statements(
+    table: Table, lane: Column[Any], key: Column[Any], told: Sequence[Column[Any]]
+) -> dict[str, str]:
+    returning = ", ".join(f"{table.name}.{column.name}" for column in (key, table.c.fence, *told))
+    return {
+        "sqlite": f"""
+            UPDATE {table.name} SET fence = fence + 1, leased_until = :until, next_at = :until
+            WHERE {key.name} IN (
+                SELECT {key.name} FROM {table.name}
+                WHERE {lane.name} = :lane AND next_at IS NOT NULL AND next_at <= :now
+                ORDER BY next_at LIMIT :count
+            )
+            RETURNING {returning}""",  # noqa: S608 - the names come from tables.py
+        # MATERIALIZED, for the IN form can be planned so that it claims more than its limit.
+        "postgresql": f"""
+            WITH due AS MATERIALIZED (
+                SELECT found.{key.name}
+                FROM unnest(CAST(:lanes AS text[]), CAST(:floors AS bigint[]), CAST(:counts AS bigint[]))
+                    AS take (lane, floor, count)
+                CROSS JOIN LATERAL (
+                    SELECT {key.name} FROM {table.name}
+                    WHERE {lane.name} = take.lane AND next_at <= :now AND next_at >= take.floor
+                    ORDER BY next_at LIMIT take.count
+                    FOR NO KEY UPDATE SKIP LOCKED
+                ) AS found
+            )
+            UPDATE {table.name} SET fence = fence + 1, leased_until = :until, next_at = :until
+            FROM due WHERE {table.name}.{key.name} = due.{key.name}
+            RETURNING {returning}""",  # noqa: S608 - as above
+    }
+
+
+_TASKS, _DELIVERIES = tables.tasks.c, tables.deliveries.c
+
+TASKS: Final = Queue(
+    tables.tasks,
+    lane=_TASKS.client,
+    key=_TASKS.ref,
+    told=(_TASKS.client, _TASKS.kind, _TASKS.task_id, _TASKS.paced_from),
+)
+DELIVERIES: Final = Queue(
+    tables.deliveries,
+    lane=_DELIVERIES.lane,
+    key=_DELIVERIES.registration,
+    told=(_DELIVERIES.lane, _DELIVERIES.round, _DELIVERIES.attempts, _DELIVERIES.failures),
+)
+
+
+def more_is_due(due: Iterable[LaneName], takes: Iterable[Take], taken: Mapping[LaneName, int]) -> bool:
+    """Whether any due lane was left out, or gave all that was asked of it."""
+    asked = {take.lane: take.count for take in takes}
+    return any(taken.get(lane, 0) >= asked.get(lane, 0) for lane in due)
+
+
+def begin(connection: Connection, now: Instant, longest: int, *, alone: bool) -> None:
+    """What a process does before its first claim; `alone` where no other process can work on this database."""
+    for queue in (TASKS, DELIVERIES):
+        if alone:
+            queue.release_all(connection, now)
+        queue.pull_in(connection, now, longest)

@@ -1,0 +1,104 @@
+"""The schema's version and its compatibility epoch.
+
+A migration that only adds leaves the epoch alone, so that processes of the release before go on working beside the new
+schema; one that takes something away raises it, and a process that is older than the epoch refuses to serve.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, select, text
+
+from relay.domain.errors import SchemaMismatch
+from relay.domain.instants import Instant
+from relay.storage.tables import facts
+
+EPOCH: Final = 1
+"""The epoch this program was written for."""
+
+_MIGRATION_LOCK: Final = 0x72656C6179  # "relay": one migration at a time on a PostgreSQL server
+_SET: Final = text(
+    "INSERT INTO facts (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+
+
+def migrate(connection: Connection) -> tuple[str | None, str | None]:
+    """Bring the schema to this program's revision, in the one transaction; answers with the revisions before and after.
+
+    A schema that a newer program has made is left as it is, where its epoch allows.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+    before = revision(connection)
+    if before is not None and not _known(before):
+        check_epoch(connection)
+        return before, before
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    return before, revision(connection)
+
+
+def check(connection: Connection) -> None:
+    """Raises SchemaMismatch where the schema is older than this program, or its epoch newer."""
+    current = revision(connection)
+    if current is None:
+        raise SchemaMismatch("the database holds no schema yet: run `relay migrate`")
+    check_epoch(connection)
+    if _known(current) and current != head():
+        raise SchemaMismatch(
+            f"the database is at revision {current}, this program needs {head()}: run `relay migrate`"
+        )
+
+
+def check_epoch(connection: Connection) -> None:
+    """Raises SchemaMismatch where a newer program has taken away what this one needs."""
+    epoch = fact(connection, "epoch") or EPOCH
+    if epoch > EPOCH:
+        raise SchemaMismatch(
+            f"the database is of epoch {epoch}, this program of {EPOCH}: a newer release has changed the schema; run that one"
+        )
+
+
+def revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def head() -> str:
+    found = _script().get_current_head()
+    if found is None:
+        raise SchemaMismatch("this program was installed without its migrations")
+    return found
+
+
+def fact(connection: Connection, name: str) -> int | None:
+    return connection.scalar(select(facts.c.value).where(facts.c.name == name))
+
+
+def seen_at(connection: Connection) -> Instant | None:
+    """The last instant at which a worker was alive."""
+    value = fact(connection, "seen_at")
+    return None if value is None else Instant(value)
+
+
+def note_seen(connection: Connection, now: Instant) -> None:
+    connection.execute(_SET, {"name": "seen_at", "value": now})
+
+
+def _known(wanted: str) -> bool:
+    return any(script.revision == wanted for script in _script().walk_revisions())
+
+
+def _script() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config

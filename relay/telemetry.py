@@ -1,0 +1,111 @@
+"""What the relay says about itself: log lines and Prometheus instruments. No label ever holds what a caller chose."""
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final, Literal, TextIO
+
+import orjson
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+LogFormat = Literal["auto", "json", "console"]
+
+_FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_SLOW: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 36_000, 86_400)
+_SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
+
+
+class Metrics:
+    """The instruments, on a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        self.registrations = counter(
+            "registrations", "Registrations asked for, by what became of them.", "result"
+        )
+        self.polls = counter("polls", "Status requests to CAMB, by what they came to.", "kind", "result")
+        self.polls_saved = counter(
+            "polls_saved", "Polls that registrations sharing a task did not cost, counted when it ends."
+        )
+        self.unknown_statuses = counter(
+            "unknown_statuses", "Status words that are not known, each counted once by each process."
+        )
+        self.lane_pauses = counter("lane_pauses", "Pauses of a CAMB key or a callback origin.", "of")
+        self.announced = counter("events", "Events made, by type.", "type")
+        self.detection_window = histogram(
+            "detection_window_seconds", "From the last poll that saw a task pending to its end.", _SLOW
+        )
+        self.attempts = counter("attempts", "Tries to deliver, by outcome.", "outcome")
+        self.delivery_latency = histogram(
+            "delivery_latency_seconds", "From the event to the answer that accepted it.", _SLOW
+        )
+        self.dead = counter("deliveries_dead", "Deliveries given up, by reason.", "reason")
+        self.attempt_logs_lost = counter("attempt_logs_lost", "Attempts recorded without a row in their log.")
+        self.commit_seconds = histogram("commit_seconds", "Time of one group commit.", _FAST, "writes")
+        self.commit_size = histogram("commit_size", "Writes in one group commit.", _SIZES, "writes")
+        self.commit_failures = counter(
+            "commit_failures", "Group commits that the database refused.", "writes"
+        )
+        self.errors = counter("errors", "Rows or ticks that failed by a fault of the relay's own.", "work")
+        self.due = gauge("due", "Rows that are due and not yet claimed.", "queue")
+        self.due_age = gauge("due_oldest_age_seconds", "Age of the row that is due for longest.", "queue")
+        self.held = gauge("held", "Lanes with unfinished work of clients that are not configured.", "queue")
+        self.in_flight = gauge("in_flight", "Requests under way.", "queue")
+        self.clock_skew = gauge("clock_skew_seconds", "How far the reference clock is ahead of the relay's.")
+        self.clock_halted = gauge("clock_halted", "1 while the reference clock is not believed.")
+        self.watching_under_terminal = gauge(
+            "watching_under_terminal", "Registrations found waiting for a task that had ended."
+        )
+
+    def exposition(self) -> bytes:
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"relay_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"relay_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"relay_{name}", text, labels, registry=self.registry, buckets=buckets)
+
+
+EXPOSITION_TYPE: Final = CONTENT_TYPE_LATEST
+
+
+def configure_logging(format_: LogFormat, level: str, stream: TextIO | None = None) -> None:
+    """One line an event: JSON, or coloured columns on a terminal. What libraries log goes the same way."""
+    out = stream or sys.stderr
+    as_json = format_ == "json" or (format_ == "auto" and not out.isatty())
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[structlog.types.Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(serializer=_json)]
+        if as_json
+        else [structlog.dev.ConsoleRenderer(colors=out.isatty())]
+    )
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+
+
+def _json(event: MutableMapping[str, Any] | Mapping[str, Any], **_: object) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
