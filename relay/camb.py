@@ -51,28 +51,27 @@ class CambClient:
 
     async def _ask(self, request: httpx.Request) -> PollAnswer:
         response: httpx.Response | None = None
+        answer: PollAnswer = UpstreamError(result=PollResult.TIMEOUT)
         body = bytearray()
         try:
             async with asyncio.timeout(self._deadline):
                 response = await self._transport.handle_async_request(request)
-                whole = await read_answer(response, self._answer_bytes, body)
-        except (TimeoutError, httpx.TransportError) as exc:
+                if response.is_success:
+                    whole = await read_answer(response, self._answer_bytes, body)
+                    answer = _read(response.status_code, bytes(body) if whole else b"")
+                else:
+                    answer = self._refused(response)
+                    await read_answer(response, self._answer_bytes, body)  # for the connection's sake
+        except TimeoutError:
+            pass
+        except httpx.TransportError as exc:
             if response is None or response.is_success:
-                late = isinstance(exc, (TimeoutError, httpx.TimeoutException))
-                return UpstreamError(
-                    result=PollResult.TIMEOUT if late else PollResult.UNREACHABLE,
-                    http_status=None if response is None else response.status_code,
-                )
-            whole = False
+                late = isinstance(exc, httpx.TimeoutException)
+                answer = UpstreamError(result=PollResult.TIMEOUT if late else PollResult.UNREACHABLE)
         finally:
             if response is not None:
                 await release(response)
-        if not response.is_success:
-            return self._refused(response)
-        report = parse_report(bytes(body)) if whole else None
-        if report is None:
-            return UpstreamError(result=PollResult.INVALID, http_status=response.status_code)
-        return replace(report, http_status=response.status_code)
+        return answer
 
     def _refused(self, response: httpx.Response) -> UpstreamError:
         status = response.status_code
@@ -86,6 +85,13 @@ class CambClient:
             http_status=status,
             retry_after=None if wait is None else min(wait, LONGEST_RETRY_AFTER),
         )
+
+
+def _read(status: int, body: bytes) -> PollAnswer:
+    report = parse_report(body)
+    if report is None:
+        return UpstreamError(result=PollResult.INVALID, http_status=status)
+    return replace(report, http_status=status)
 
 
 def _request(base_url: str, api_key: str, path: str) -> httpx.Request:

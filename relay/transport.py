@@ -172,7 +172,7 @@ def _translated(exc: Exception) -> httpx.TransportError:
         case aiohttp.ClientConnectorError(os_error=error):
             return _unconnected(error)
         case aiohttp.ClientResponseError():
-            return httpx.RemoteProtocolError("the answer was not HTTP")
+            return httpx.RemoteProtocolError("the answer was not proper HTTP")
         case aiohttp.ServerDisconnectedError():
             return httpx.RemoteProtocolError("the connection was closed before an answer")
         case aiohttp.ClientPayloadError():
@@ -187,9 +187,7 @@ def _unconnected(error: OSError) -> httpx.TransportError:
             return TlsError(error.verify_message)
         case ssl.SSLError():
             return TlsError(error.reason or "the handshake failed")
-        case (
-            ConnectionResetError() | ConnectionAbortedError()
-        ):  # only a handshake comes between connecting and this
+        case ConnectionResetError() | ConnectionAbortedError():  # by then only a handshake is left to do
             return TlsError("the handshake was cut off")
         case TimeoutError():
             return httpx.ConnectTimeout("the connection timed out")
@@ -276,6 +274,5 @@ class _Answers(ResponseHandler):
             self._body.set_exception(aiohttp.ClientPayloadError())
 
     def _drop(self) -> None:
+        self.close()
         self.set_exception(HttpProcessingError(message="an answer nobody asked for"))
-        if self.transport is not None:
-            self.transport.close()

@@ -71,6 +71,8 @@ class SocketServer:
     scheme: str = "http"
     received: list[Received] = field(default_factory=list)
     connections: int = 0
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    """A request is here."""
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
     """A client closed its connection."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,6 +90,7 @@ class SocketServer:
             while not self.ended.is_set():
                 received = await _read(reader, number)
                 self.received.append(received)
+                self.arrived.set()
                 answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
                 exchange = Exchange(received=received, writer=writer, ended=self.ended)
                 await (exchange.write(answer) if isinstance(answer, bytes) else answer(exchange))

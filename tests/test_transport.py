@@ -1,8 +1,11 @@
 """The transport on real sockets: what leaves, what is understood of the answer, and what is kept."""
 
 import asyncio
+import errno
 import gzip
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 
 import httpx
@@ -23,6 +26,7 @@ from tests.sockets import (
     ACCEPTED,
     OK,
     Answer,
+    Exchange,
     SocketServer,
     answer,
     closing,
@@ -55,6 +59,12 @@ async def exchange(
     finally:
         await release(response)
     return response, bytes(body)
+
+
+def untrusted(reason: str) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "127.0.0.1")
+    error.verify_message = reason
+    return error
 
 
 def get(server: SocketServer, target: bytes = b"/") -> httpx.Request:
@@ -341,6 +351,43 @@ async def test_a_refused_connection_names_no_address(transport: AiohttpTransport
         await exchange(transport, httpx.Request("GET", f"http://127.0.0.1:{port}"))
 
     assert "127" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (TimeoutError(errno.ETIMEDOUT, "127.0.0.1"), httpx.ConnectTimeout),
+        (OSError(errno.ENETUNREACH, "127.0.0.1"), httpx.ConnectError),
+        (OSError("127.0.0.1"), httpx.ConnectError),
+        (ConnectionResetError(), TlsError),
+        (untrusted("certificate has expired"), TlsError),
+    ],
+    ids=repr,
+)
+async def test_what_went_wrong_before_the_request_is_told_by_type_and_names_no_address(
+    error: OSError, told: type[httpx.TransportError]
+) -> None:
+    def fail(_: object) -> socket.socket:
+        raise error
+
+    async with AiohttpTransport(tls_context(), socket_factory=fail) as transport:
+        with pytest.raises(told) as failure:
+            await exchange(transport, httpx.Request("GET", "http://127.0.0.1"))
+
+    assert type(failure.value) is told
+    assert str(failure.value)
+    assert "127" not in str(failure.value)
+
+
+async def test_a_connection_reset_before_an_answer_is_told(transport: AiohttpTransport) -> None:
+    async def reset(exchange_: Exchange) -> None:
+        linger = struct.pack("ii", 1, 0)
+        exchange_.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        exchange_.writer.transport.abort()
+
+    async with listening(reset) as server:
+        with pytest.raises(httpx.NetworkError, match="the connection was lost"):
+            await exchange(transport, post(server))
 
 
 class NoNames(AbstractResolver):
