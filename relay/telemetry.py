@@ -1,5 +1,6 @@
 """What the relay says about itself: log lines and Prometheus instruments. No label ever holds what a caller chose."""
 
+import json
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -75,6 +76,12 @@ class Metrics:
 
 EXPOSITION_TYPE: Final = CONTENT_TYPE_LATEST
 
+# The locals of a frame hold keys, callback URLs and bodies: no traceback shows them.
+_JSON_TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+_CONSOLE_TRACEBACKS: Final = structlog.dev.RichTracebackFormatter(show_locals=False)
+
 
 def configure_logging(format_: LogFormat, level: str, stream: TextIO | None = None) -> None:
     """One line an event: JSON, or coloured columns on a terminal. What libraries log goes the same way."""
@@ -86,9 +93,9 @@ def configure_logging(format_: LogFormat, level: str, stream: TextIO | None = No
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[structlog.types.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(serializer=_json)]
+        [_JSON_TRACEBACKS, structlog.processors.JSONRenderer(serializer=_json)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=out.isatty())]
+        else [structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=_CONSOLE_TRACEBACKS)]
     )
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -108,4 +115,7 @@ def configure_logging(format_: LogFormat, level: str, stream: TextIO | None = No
 
 
 def _json(event: MutableMapping[str, Any] | Mapping[str, Any], **_: object) -> str:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:  # half a surrogate pair, an integer past 64 bits: a log line never fails
+        return json.dumps(event, default=str, skipkeys=True)
