@@ -4,6 +4,7 @@ Verdicts on a registration (`registration.expired`, `task.lost`) are not verdict
 """
 
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from relay.domain.envelope import Window, terminal_body, type_of, verdict_body
 from relay.domain.ids import TaskRef
@@ -39,7 +40,7 @@ class Task:
     not_found_before: int = 0
     last_other_at: Instant | None = None
     verdict_from: Instant | None = None
-    """The earliest expiry that a poll begun after it decides on."""
+    """The latest expiry so far: a poll begun after it decides on every expired registration."""
     last_poll_at: Instant | None = None
     last_poll_result: PollResult | None = None
     last_poll_http_status: int | None = None
@@ -82,7 +83,7 @@ class Task:
 
     def due_for_verdict(self, expired_at: Instant, now: Instant) -> "Task":
         """A registration expired: look once more, begun after that moment."""
-        asked = expired_at if self.verdict_from is None else min(self.verdict_from, expired_at)
+        asked = expired_at if self.verdict_from is None else max(self.verdict_from, expired_at)
         if self.leased_until is not None or self.next_at is None:
             return replace(self, verdict_from=asked)
         return replace(self, verdict_from=asked, next_at=min(self.next_at, now))
@@ -121,6 +122,8 @@ def conclusive(poll: Poll) -> bool:
             return True
         case UpstreamError(result=result):
             return result is PollResult.NOT_FOUND
+        case _:
+            assert_never(poll.answer)
 
 
 def verdict(
@@ -150,6 +153,8 @@ def may_decide(task: Task, poll: Poll, lost: LostRule) -> bool:
             return (
                 result is PollResult.NOT_FOUND and task.not_found + 1 - task.not_found_before >= lost.answers
             )
+        case _:
+            assert_never(poll.answer)
 
 
 def ended(
