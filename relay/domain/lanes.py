@@ -109,6 +109,14 @@ def parse_retry_after(value: str, wall: Instant) -> Span | None:
     return Span(wait) if wait > 0 else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """How many rows to claim of each lane; the next rotation begins after `last`."""
+
+    counts: Mapping[LaneName, int]
+    last: LaneName | None
+
+
 def share(
     due: Sequence[LaneName],
     rooms: Mapping[LaneName, int],
@@ -117,20 +125,26 @@ def share(
     free: int,
     quantum: int,
     last: LaneName | None,
-) -> dict[LaneName, int]:
-    """How many rows to claim of each due lane: in rotation after `last`, at most `quantum` a lane and `free` in all.
+) -> Shares:
+    """Rows for each due lane: in rotation after `last`, at most `quantum` a lane and `free` in all.
 
     `rooms` is what each group of lanes has left: tokens for the lanes of one CAMB key, slots for an origin.
+    The next rotation begins with the first lane that others left too little for, so that none of a group is always too late.
     """
     left = dict(rooms)
     ordered = sorted(due)
     turn = bisect_right(ordered, last) if last is not None else 0
-    shares: dict[LaneName, int] = {}
-    for lane in ordered[turn:] + ordered[:turn]:
+    turns = ordered[turn:] + ordered[:turn]
+    counts: dict[LaneName, int] = {}
+    for lane in turns:
         group = group_of(lane)
         count = min(left.get(group, 0), quantum, free)
         if count > 0:
-            shares[lane] = count
+            counts[lane] = count
             left[group] -= count
             free -= count
-    return shares
+    served_first = next(iter(counts), None)
+    for place, lane in enumerate(turns):
+        if lane != served_first and counts.get(lane, 0) < min(rooms.get(group_of(lane), 0), quantum):
+            return Shares(counts=counts, last=turns[place - 1])
+    return Shares(counts=counts, last=last)

@@ -173,7 +173,7 @@ def claim(connection: Connection, wanted: DeliveryClaim, look: Look) -> Claim[Cl
         quantum=wanted.quantum,
         last=wanted.last,
     )
-    takes = [Take(lane=lane, oldest=due[lane].oldest, count=count) for lane, count in shares.items()]
+    takes = [Take(lane=lane, oldest=due[lane].oldest, count=count) for lane, count in shares.counts.items()]
     rows = DELIVERIES.claim(connection, takes, wanted.now, wanted.leased_until)
     contents = (
         {row.id: row for row in connection.execute(_CONTENTS, {"ids": [row.registration for row in rows]})}
@@ -182,7 +182,7 @@ def claim(connection: Connection, wanted: DeliveryClaim, look: Look) -> Claim[Cl
     )
     claimed = [_claimed(row, contents[row.registration], wanted.leased_until) for row in rows]
     taken = Counter(item.lane for item in claimed)
-    return Claim(rows=claimed, more=more_is_due(due, takes, taken), last=next(reversed(shares), wanted.last))
+    return Claim(rows=claimed, more=more_is_due(due, takes, taken), last=shares.last)
 
 
 def record(connection: Connection, outcomes: Sequence[AttemptOutcome]) -> list[RecordedAttempt]:

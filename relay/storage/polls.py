@@ -100,7 +100,9 @@ def claim(connection: Connection, wanted: PollClaim, look: Look) -> Claim[Claime
         quantum=wanted.quantum,
         last=wanted.last,
     )
-    takes = [Take(lane=client, oldest=due[client].oldest, count=count) for client, count in shares.items()]
+    takes = [
+        Take(lane=client, oldest=due[client].oldest, count=count) for client, count in shares.counts.items()
+    ]
     rows = TASKS.claim(connection, takes, wanted.now, wanted.leased_until)
     claimed = [
         ClaimedPoll(
@@ -118,7 +120,7 @@ def claim(connection: Connection, wanted: PollClaim, look: Look) -> Claim[Claime
     ]
     lanes.save(connection, _spent(rooms, claimed, wanted))
     taken = Counter(LaneName(poll.client) for poll in claimed)
-    return Claim(rows=claimed, more=more_is_due(due, takes, taken), last=next(reversed(shares), wanted.last))
+    return Claim(rows=claimed, more=more_is_due(due, takes, taken), last=shares.last)
 
 
 def record(connection: Connection, outcomes: Sequence[PollOutcome], lost: LostRule) -> list[RecordedPoll]:
