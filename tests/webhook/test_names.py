@@ -22,10 +22,9 @@ async def test_a_literal_looks_up_as_itself() -> None:
     assert addresses == ("127.0.0.1",)
 
 
-@pytest.mark.parametrize("name", ["no-such-name.invalid", f"{'a' * 64}.invalid"])
-async def test_an_unknown_name_is_an_os_error(name: str) -> None:
+async def test_a_name_without_an_address_is_an_os_error() -> None:
     names = SystemNames(threads=1)
 
     with pytest.raises(OSError, match=r".+"):
-        await names(name)
+        await names(f"{'a' * 64}.invalid")  # no resolver is asked for a label this long
     names.close()
