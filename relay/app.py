@@ -29,7 +29,7 @@ from relay.domain.addresses import AllowHttp, NetworkPolicy, parse_networks
 from relay.domain.deliveries import RetryPolicy
 from relay.domain.errors import DatabaseUnavailable, RelayError
 from relay.domain.ids import RANDOM_BITS, uuid7_hex
-from relay.domain.instants import seconds, span_of
+from relay.domain.instants import Instant, seconds, span_of
 from relay.domain.kinds import KINDS
 from relay.domain.lanes import Budget
 from relay.domain.pacing import Pace
@@ -101,6 +101,7 @@ class Relay:
         self.clock = clock
         self.metrics = Metrics()
         self.draining = False
+        self._drain_until = Instant(0)
         self._outside = outside
         self._accept_clock = accept_clock
         self._closing = AsyncExitStack()
@@ -199,17 +200,19 @@ class Relay:
 
     def begin_drain(self) -> None:
         """Not ready any more, and nothing is claimed from here on."""
+        if self.draining:
+            return
         self.draining = True
+        self._drain_until = Instant(self.clock.now() + span_of(self.settings.server.drain))
         self._scheduler.pause()
         for work in self.works:
             work.stop_claiming()
 
     async def drain(self) -> None:
         """Let what is under way finish, within the drain."""
-        if not self.draining:
-            self.begin_drain()
-        limit = seconds(span_of(self.settings.server.drain))
-        await asyncio.gather(*(work.drain(limit) for work in self.works))
+        self.begin_drain()
+        left = seconds(max(0, self._drain_until - self.clock.now()))
+        await asyncio.gather(*(work.drain(left) for work in self.works))
 
     async def probe(self) -> None:
         """Read the reference clock, and with it ask whether the database answers."""

@@ -1,0 +1,7 @@
+"""The command line."""
+
+from relay.cli.operate import app
+
+
+def main() -> None:
+    app()

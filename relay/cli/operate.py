@@ -1,0 +1,226 @@
+"""What an operator runs. A command imports what it needs when it runs: a health check must not load a server."""
+# ruff: noqa: PLC0415 - as the line above says
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from relay import __version__
+from relay.cli import exits
+from relay.settings import ConfigurationError, Settings, load_settings
+
+app = typer.Typer(
+    name="relay",
+    help="Webhooks for CAMB.AI tasks: register a task and a callback URL, be notified when the task ends.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 69 no usable database, 78 a wrong configuration.",
+)
+_out = Console()
+_err = Console(stderr=True)
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="The TOML file; else RELAY_CONFIG, else ./config/relay.toml if it is there."
+    ),
+]
+SecretsDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--secrets-dir", help="A folder with a file for each secret variable; else RELAY_SECRETS_DIR."
+    ),
+]
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer hands an option over by position
+    if wanted:
+        _out.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def relay(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def serve(
+    config: ConfigFile = None,
+    secrets_dir: SecretsDir = None,
+    *,
+    accept_clock: Annotated[
+        bool,
+        typer.Option(
+            "--accept-clock", help="Believe a clock that stands more than an hour before the last one seen."
+        ),
+    ] = False,
+) -> None:
+    """Run the relay until SIGTERM or Ctrl-C, then finish what is in flight and exit 0."""
+    import asyncio
+
+    import uvloop
+
+    from relay.cli.serving import serve as serving
+    from relay.domain.errors import DatabaseUnavailable
+    from relay.telemetry import configure_logging
+
+    settings = _settings(config, secrets_dir)
+    missing = settings.missing_for_serving()
+    if missing:
+        _refuse(missing)
+    configure_logging(settings.logging.format, settings.logging.level)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serving(settings, accept_clock=accept_clock))
+    except DatabaseUnavailable as error:
+        _fail(str(error), exits.UNAVAILABLE)
+    except OSError as error:
+        _fail(
+            f"cannot listen on {settings.server.host}: {error.strerror}; see server.port", exits.CONFIGURATION
+        )
+
+
+@app.command()
+def migrate(config: ConfigFile = None, secrets_dir: SecretsDir = None) -> None:
+    """Bring the database's schema up to date. Safe to repeat, and to run beside processes of the release before."""
+    import asyncio
+
+    from relay.cli.migrating import migrate as migrating
+    from relay.domain.errors import DatabaseUnavailable
+
+    settings = _settings(config, secrets_dir)
+    try:
+        before, after = asyncio.run(migrating(settings))
+    except DatabaseUnavailable as error:
+        _fail(str(error), exits.UNAVAILABLE)
+    _out.print(
+        f"schema at {after}" + (", nothing to do" if before == after else f", was {before or 'empty'}")
+    )
+
+
+@app.command("check-config")
+def check_config(
+    config: ConfigFile = None,
+    secrets_dir: SecretsDir = None,
+    *,
+    online: Annotated[
+        bool, typer.Option("--online", help="Also ask CAMB, with one harmless GET per key, which keys work.")
+    ] = False,
+) -> None:
+    """Print the effective configuration with secrets masked, or everything that is wrong with it."""
+    settings = _settings(config, secrets_dir)
+    for name, value in settings.describe():
+        _out.print(f"{name} = {value}", soft_wrap=True, markup=False, highlight=False)
+    missing = settings.missing_for_serving()
+    if missing:
+        _refuse(missing)
+    if online:
+        import asyncio
+
+        from relay.cli.checking import check_keys
+
+        works = True
+        for client, verdict in asyncio.run(check_keys(settings)):
+            works = works and verdict.works
+            _out.print(f"client {client}: {verdict.text}", markup=False, highlight=False)
+        if not works:
+            raise typer.Exit(exits.FAILED)
+
+
+@app.command()
+def secret() -> None:
+    """Make a signing secret: put it into RELAY_SIGNING_SECRETS, and give it to whoever receives the webhooks."""
+    from relay.webhook.signing import NEW_KEY, new_secret
+
+    _out.print(new_secret(secrets.token_bytes(NEW_KEY)), soft_wrap=True, markup=False, highlight=False)
+
+
+@app.command()
+def healthcheck(
+    config: ConfigFile = None,
+    secrets_dir: SecretsDir = None,
+    *,
+    ready: Annotated[
+        bool,
+        typer.Option("--ready", help="Ask whether it is ready (the database, the work), not only alive."),
+    ] = False,
+) -> None:
+    """Ask the relay on this machine whether it is well; for containers. Exit 0 if so, 1 if not."""
+    import http.client
+
+    server = _settings(config, secrets_dir).server
+    port = server.operations_port or server.port
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104 - not bound to, asked
+    connection = http.client.HTTPConnection(host, port, timeout=3)
+    try:
+        connection.request("GET", "/readyz" if ready else "/livez")
+        answer = connection.getresponse()
+        text = answer.read().decode()
+    except (OSError, http.client.HTTPException) as error:
+        _fail(f"no answer on port {port}: {type(error).__name__}", exits.FAILED)
+    _out.print(text, markup=False, highlight=False)
+    if answer.status != http.HTTPStatus.OK:
+        raise typer.Exit(exits.FAILED)
+
+
+def _simulator_help() -> str:
+    from relay.demo.behaviours import GRAMMAR
+    from relay.demo.simulator import behaviour_table
+
+    return f"{GRAMMAR}\n\n{behaviour_table()}"
+
+
+@app.command()
+def simulator(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8081,
+    submitted: Annotated[str, typer.Option(help="How tasks behave that are submitted.")] = "success-after-3",
+    key: Annotated[
+        list[str] | None, typer.Option(help="An API key to accept; any key if none is given.")
+    ] = None,
+    *,
+    behaviours: Annotated[
+        bool, typer.Option("--behaviours", help="List what task ids can ask for, and exit.")
+    ] = False,
+) -> None:
+    """Serve CAMB's task API as a simulator: a task id such as `error-after-5-x` says how its task behaves."""
+    from relay.demo.behaviours import script_of
+    from relay.demo.simulator import run_simulator
+
+    if behaviours:
+        _out.print(_simulator_help(), markup=False, highlight=False)
+        return
+    script = script_of(submitted)
+    if script is None:
+        raise typer.BadParameter("is no behaviour; see --behaviours", param_hint="--submitted")
+    run_simulator(host=host, port=port, submitted=script, accepted_keys=key, forbidden_keys=())
+
+
+def _settings(config: Path | None, secrets_dir: Path | None) -> Settings:
+    try:
+        return load_settings(config=config, secrets_dir=secrets_dir, environ=os.environ, cwd=Path.cwd())
+    except ConfigurationError as error:
+        _refuse(error.problems)
+
+
+def _refuse(problems: tuple[str, ...]) -> NoReturn:
+    _err.print("The configuration cannot be used:", style="bold")
+    for problem in problems:
+        _err.print(f"- {problem}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(exits.CONFIGURATION)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    _err.print(message, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code)

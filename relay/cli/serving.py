@@ -1,0 +1,88 @@
+"""Serve until told to stop."""
+
+import asyncio
+import random
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+
+from relay.app import Outside, Relay, create_app, create_operations_app
+from relay.clock import system_clock
+from relay.settings import Settings
+
+_BACKLOG: Final = 2048
+_KEEP_ALIVE_SECONDS: Final = 75
+
+_log = structlog.get_logger()
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to `serve`: uvicorn would raise them again at its end, and the process would not exit with 0."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings, *, accept_clock: bool) -> None:
+    """Returns once a SIGTERM or SIGINT has been answered with a drain.
+
+    Raises DatabaseUnavailable where the database cannot be used, and OSError where a port cannot.
+    """
+    relay = Relay(
+        settings,
+        Outside.real(settings),
+        clock=system_clock(),
+        rng=random.SystemRandom(),
+        accept_clock=accept_clock,
+    )
+    async with relay:
+        listening = [(_listen(settings, settings.server.port), create_app(relay))]
+        if settings.server.operations_port is not None:
+            operations = _listen(settings, settings.server.operations_port)
+            listening.append((operations, create_operations_app(relay)))
+        servers = [(listener, _server(app, settings)) for listener, app in listening]
+
+        def stop() -> None:
+            _log.info("relay.stopping")
+            relay.begin_drain()
+            for _, server in servers:
+                server.should_exit = True
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        async with asyncio.TaskGroup() as group:
+            for listener, server in servers:
+                host, port = listener.getsockname()[:2]
+                _log.info("relay.listening", host=host, port=port)
+                group.create_task(server.serve(sockets=[listener]))
+
+
+def _listen(settings: Settings, port: int) -> socket.socket:
+    host = settings.server.host
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+def _server(app: Starlette, settings: Settings) -> uvicorn.Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=int(settings.server.drain.total_seconds()),
+        )
+    )
