@@ -72,16 +72,28 @@ class Outside:
     """What a relay reaches the world through; tests hand in their own."""
 
     def __init__(
-        self, camb: httpx.AsyncBaseTransport, callbacks: httpx.AsyncBaseTransport, lookup: Lookup
+        self,
+        camb: httpx.AsyncBaseTransport,
+        callbacks: httpx.AsyncBaseTransport,
+        lookup: Lookup,
+        *,
+        closed_last: Sequence[SystemNames] = (),
     ) -> None:
         self.camb = camb
         self.callbacks = callbacks
         self.lookup = lookup
+        self._closed_last = closed_last
 
     @classmethod
     def real(cls, settings: Settings) -> Self:
-        tls, names = tls_context(), SystemNames(_LOOKUP_THREADS)
-        return cls(AiohttpTransport(tls), GuardedTransport(network_policy(settings), names, tls), names)
+        # Names are looked up for registrations in other threads than for deliveries: slow ones in one hold up none in the other.
+        tls, dialled, registered = tls_context(), SystemNames(_LOOKUP_THREADS), SystemNames(_LOOKUP_THREADS)
+        callbacks = GuardedTransport(network_policy(settings), dialled, tls)
+        return cls(AiohttpTransport(tls), callbacks, registered, closed_last=(dialled, registered))
+
+    def close(self) -> None:
+        for names in self._closed_last:
+            names.close()
 
 
 class Relay:
@@ -165,6 +177,7 @@ class Relay:
     async def __aenter__(self) -> Self:
         """Open everything in order. Raises DatabaseUnavailable, SchemaMismatch among it."""
         async with AsyncExitStack() as opened:
+            opened.callback(self._outside.close)
             opened.push_async_callback(self.database.close)
             if self._file_lock is not None:
                 self._file_lock.acquire()
