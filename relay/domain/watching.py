@@ -144,7 +144,7 @@ def verdict(
 
 def may_decide(task: Task, poll: Poll, lost: LostRule) -> bool:
     """Whether `poll` can mean anything for the registrations of the task it was made for, so that they must be read."""
-    if task.verdict_from is not None and poll.begun_at >= task.verdict_from:
+    if task.verdict_from is not None:  # whoever expired before the poll began need not wait for those who did later
         return True
     match poll.answer:
         case TaskReport():
