@@ -1,6 +1,6 @@
 """Rows of `registrations`: register, cancel, redeliver. Each locks the task row first."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
@@ -50,9 +50,9 @@ _ADD: Final = text(
     " :created_at, :expires_at, :expires_at, :not_found_before, 'watching', :identity)"
     " ON CONFLICT DO NOTHING"
 )
-_STANDING: Final = select(_R.id, _R.identity, _R.state, _R.metadata, _R.expires_in, _R.format).where(
-    _R.identity.in_(bindparam("identities", expanding=True))
-)
+_COMPARED: Final = select(_R.id, _R.identity, _R.state, _R.metadata, _R.expires_in, _R.format)
+_STANDING: Final = _COMPARED.where(_R.identity.in_(bindparam("identities", expanding=True)))
+_OWN: Final = _COMPARED.where(_R.id.in_(bindparam("ids", expanding=True)))
 _WATCHERS: Final = (
     select(*FACTS, _R.not_found_before)
     .join_from(registrations, tasks_table, _R.task == tasks_table.c.ref)
@@ -135,9 +135,7 @@ def register(
     first: dict[Identity, Registration] = {}
     for registration in wanted:
         first.setdefault(registration.identity, registration)
-    rows = [_row(item, found[item.task]) for item in first.values()]
-    connection.execute(_ADD, sorted(rows, key=itemgetter("id")))
-    standing = {row.identity: row for row in connection.execute(_STANDING, {"identities": sorted(first)})}
+    standing = _stand(connection, first.values(), found)
     late = [
         item
         for identity, item in first.items()
@@ -231,6 +229,30 @@ def _lock(connection: Connection, client: str, wanted: RegistrationId) -> tuple[
     if state is None:  # never there, another client's, or pruned a moment ago
         raise NotFound("there is no such registration")
     return locked[0], RegistrationState(state)
+
+
+def _stand(
+    connection: Connection, wanted: Iterable[Registration], found: Mapping[TaskRef, Task]
+) -> dict[Identity, AnyRow]:
+    """The row each registration stands as: its own, however it has fared since, or the same one that was there before it.
+
+    A delivery dies without its task's lock: whoever stood in the way may be gone a moment later, and then it is tried again.
+    """
+    standing: dict[Identity, AnyRow] = {}
+    while missing := {item.identity: item for item in wanted if item.identity not in standing}:
+        rows = [_row(item, found[item.task]) for item in missing.values()]
+        connection.execute(_ADD, sorted(rows, key=itemgetter("id")))
+        there = {row.identity: row for row in connection.execute(_STANDING, {"identities": sorted(missing)})}
+        not_ours = {
+            item.id: identity
+            for identity, item in missing.items()
+            if identity not in there or there[identity].id != item.id
+        }
+        if not_ours:
+            own = connection.execute(_OWN, {"ids": sorted(not_ours)})
+            there |= {not_ours[row.id]: row for row in own}
+        standing |= there
+    return standing
 
 
 def _wanted_task(registration: Registration) -> Task:
