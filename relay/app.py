@@ -356,7 +356,8 @@ def _application(relay: Relay, routes: Sequence[Route]) -> Starlette:
 
 
 def _health(relay: Relay) -> Health:
-    return Health(relay.database, relay.works, relay.metrics, relay.clock, lambda: relay.draining)
+    tick = span_of(relay.settings.polling.tick)
+    return Health(relay.database, relay.works, relay.metrics, relay.clock, lambda: relay.draining, tick=tick)
 
 
 def _paces(settings: Settings) -> dict[str, Pace]:
