@@ -20,6 +20,7 @@ from relay.domain.errors import (
 CONTENT_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 2
 
+_RETRY_AFTER: Final = {"retry-after": str(RETRY_AFTER_SECONDS)}
 _TITLES: Final = {
     400: "The body is not JSON",
     401: "Not authenticated",
@@ -58,7 +59,7 @@ def problem(
 
 
 def problem_of(error: RelayError, request_id: str | None) -> tuple[dict[str, Any], dict[str, str]]:
-    """The document, and the headers that go with it."""
+    """The document, and the headers that go with it. What is a fault of ours is raised again, to be logged."""
     match error:
         case InvalidInput(errors=errors):
             fields = ", ".join(error.field for error in errors) or "the body"
@@ -70,15 +71,13 @@ def problem_of(error: RelayError, request_id: str | None) -> tuple[dict[str, Any
             errors = tuple(FieldError(field=field, rule="differs from what stands") for field in fields)
             headers = {"location": f"/v1/registrations/{existing}"} if existing else {}
             return problem(409, str(error), errors=errors, request_id=request_id), headers
-        case Overloaded() | DatabaseUnavailable():
-            text = (
-                str(error)
-                if isinstance(error, Overloaded)
-                else "the database does not answer; nothing was stored"
-            )
-            return problem(503, text, request_id=request_id), {"retry-after": str(RETRY_AFTER_SECONDS)}
+        case Overloaded():
+            return problem(503, str(error), request_id=request_id), _RETRY_AFTER
+        case DatabaseUnavailable():
+            detail = "the database does not answer; nothing was stored"
+            return problem(503, detail, request_id=request_id), _RETRY_AFTER
         case _:
-            return problem(500, "the fault was logged under this request's id", request_id=request_id), {}
+            raise error
 
 
 def respond(document: dict[str, Any], headers: dict[str, str]) -> Response:

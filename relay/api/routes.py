@@ -6,7 +6,8 @@ from typing import Final
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from relay import __version__
 from relay.api.health import Health
@@ -119,8 +120,16 @@ def public_routes(registrations: Registrations, tests: TestNotifications) -> lis
     by_path: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, {})[operation.method] = endpoints[operation.id]
-    routes = [Route(path, _by_method(methods), methods=sorted(methods)) for path, methods in by_path.items()]
+    routes = [_Path(path, _by_method(methods), methods=sorted(methods)) for path, methods in by_path.items()]
     return [*routes, Route("/openapi.json", openapi)]
+
+
+class _Path(Route):
+    """A wrong method is its own 405, even where a wider path further down would take it."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        return (Match.FULL if match is Match.PARTIAL else match), child
 
 
 def operations_routes(health: Health) -> list[Route]:
