@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from relay.api.problems import Unacceptable
 from relay.domain.clients import Client, token_digest
@@ -15,6 +15,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 MAX_BODY: Final = 64 * 1024
 MAX_BATCH_BODY: Final = 8 * 1024 * 1024
+
+# Where pydantic's words are about Python, not JSON.
+_RULES: Final = {"model_type": "must be a JSON object", "dict_type": "must be a JSON object"}
 
 
 class Callers:
@@ -50,10 +53,13 @@ async def read_json(request: Request, limit: int) -> object:
     if announced.isdecimal() and int(announced) > limit:
         raise _too_large(limit)
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise _too_large(limit)
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise _too_large(limit)
+    except ClientDisconnect:  # nobody is there to read this; it is no fault of ours either
+        raise Unacceptable(400, "the body broke off") from None
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -82,7 +88,7 @@ def field_errors(error: ValidationError) -> tuple[FieldError, ...]:
     return tuple(
         FieldError(
             field=".".join(str(part) for part in fault["loc"]),
-            rule=fault["msg"].removeprefix("Value error, "),
+            rule=_RULES.get(fault["type"]) or fault["msg"].removeprefix("Value error, "),
         )
         for fault in error.errors(include_url=False, include_context=False, include_input=False)
     )

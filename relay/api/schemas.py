@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any, Final, Literal
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from relay.domain.instants import DAY, SECOND
 from relay.domain.kinds import KINDS
@@ -29,7 +29,7 @@ def _without_control_characters(text: str) -> str:
     return text
 
 
-def _small(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     if _deeper_than(metadata, MAX_METADATA_DEPTH):
         raise ValueError(f"must be nested at most {MAX_METADATA_DEPTH} deep")
     if len(orjson.dumps(metadata)) > MAX_METADATA_BYTES:
@@ -66,7 +66,7 @@ CallbackText = Annotated[
     ),
 ]
 Metadata = Annotated[
-    dict[str, JsonValue],
+    dict[str, Any],  # it was parsed from JSON: pydantic would only get lost in its depth
     AfterValidator(_small),
     Field(
         description=f"Handed back with the notification. At most {MAX_METADATA_BYTES} bytes of JSON, {MAX_METADATA_DEPTH} deep."
