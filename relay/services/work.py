@@ -46,6 +46,7 @@ class Work(abc.ABC, Generic[Row]):
         self._more = False
         self._woken = False
         self._draining = False
+        metrics.in_flight.labels(name).set_function(lambda: len(self._running))
 
     async def run_once(self) -> None:
         """Claim what is due, start it, and return."""
@@ -97,7 +98,6 @@ class Work(abc.ABC, Generic[Row]):
         for row in claim.rows:
             self._per_lane[row.lane] += 1
             self._running.start(self._owned(row))
-        self._metrics.in_flight.labels(self.name).set(len(self._running))
         return bool(claim.rows) and claim.more
 
     async def _owned(self, row: Row) -> None:

@@ -26,6 +26,7 @@ GATHER_SECONDS: Final = 0.003
 FIRST_WAIT_SECONDS: Final = 0.25
 LONGEST_WAIT_SECONDS: Final = 5.0
 MOST_AT_ONCE: Final = 1_000
+LAST_SECONDS: Final = 2.0
 
 _log = structlog.get_logger()
 
@@ -74,11 +75,19 @@ class Committer(Generic[Item, Result]):
         self._task = asyncio.create_task(self._run(), name=f"committer {self._name}")
 
     async def close(self) -> None:
-        """Commit what has been handed in, and stop."""
+        """Commit what has been handed in, and stop.
+
+        What the database will not take within LAST_SECONDS is let go: nobody was told that it is durable.
+        """
         self._closing = True
         self._arrived.set()
-        if self._task is not None:
-            await self._task
+        if self._task is None:
+            return
+        _, late = await asyncio.wait((self._task,), timeout=LAST_SECONDS)
+        if late:
+            self._task.cancel()
+            await asyncio.wait(late)
+            _log.error("commit.abandoned", writes=self._name)
 
     async def submit(self, items: Sequence[Item]) -> Sequence[Result]:
         """The results in the order of the items, once they are durable; they are written even if the caller goes away."""
@@ -91,12 +100,11 @@ class Committer(Generic[Item, Result]):
         return await entry.answer
 
     async def _run(self) -> None:
-        while True:
+        while self._queue or not self._closing:
+            self._arrived.clear()
             if not self._queue:
-                if self._closing:
-                    return
-                self._arrived.clear()
                 await self._arrived.wait()
+                continue
             if self._waiting < MOST_AT_ONCE and not self._closing:
                 await self._pause(GATHER_SECONDS)
             await self._commit(self._next_batch())
