@@ -56,7 +56,10 @@ TaskId = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_TASK_ID),
     AfterValidator(_without_control_characters),
-    Field(description="CAMB's task id, opaque and used exactly as given. No control characters."),
+    Field(
+        description="CAMB's task id, opaque and used exactly as given. No control characters.",
+        json_schema_extra={"pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"},
+    ),
 ]
 CallbackText = Annotated[
     str,
@@ -72,6 +75,7 @@ Metadata = Annotated[
         description=f"Handed back with the notification. At most {MAX_METADATA_BYTES} bytes of JSON, {MAX_METADATA_DEPTH} deep."
     ),
 ]
+Cursor = Annotated[str, Field(json_schema_extra={"pattern": "^reg_[0-9a-f]{32}$"})]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
@@ -123,7 +127,7 @@ class ListQuery(BaseModel):
     state: RegistrationState | None = Field(None, description="Only those in this state.")
     kind: KindName | None = Field(None, description="Only those of this kind of task.")
     task_id: TaskId | None = Field(None, description="Only those of this task.")
-    cursor: str | None = Field(None, description="`next_cursor` of the page before.")
+    cursor: Cursor | None = Field(None, description="`next_cursor` of the page before.")
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="How many to answer with.")
 
 
