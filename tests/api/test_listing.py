@@ -1,0 +1,77 @@
+import httpx
+
+from relay.domain.registrations import RegistrationState
+from tests.relays import HOOK, SUCCESS, RelayInHand
+
+
+async def ids(relay: RelayInHand, query: str = "") -> list[str]:
+    answer = await relay.api.get(f"/v1/registrations{query}")
+    assert answer.status_code == 200, answer.text
+    return [item["id"] for item in answer.json()["data"]]
+
+
+async def test_registrations_are_listed_newest_first_page_by_page(relay: RelayInHand) -> None:
+    made = []
+    for number in range(5):
+        made.append(await relay.register(f"task-{number}"))
+        relay.hands.advance(0.01)
+
+    pages = [(await relay.api.get("/v1/registrations?limit=2")).json()]
+    while (cursor := pages[-1]["next_cursor"]) is not None:
+        pages.append((await relay.api.get(f"/v1/registrations?limit=2&cursor={cursor}")).json())
+
+    assert [len(page["data"]) for page in pages] == [2, 2, 1]
+    assert [item["id"] for page in pages for item in page["data"]] == made[::-1]
+
+
+async def test_a_page_that_holds_the_rest_has_no_cursor(relay: RelayInHand) -> None:
+    await relay.register("task-1")
+    await relay.register("task-2")
+
+    answer = await relay.api.get("/v1/registrations?limit=2")
+
+    assert len(answer.json()["data"]) == 2
+    assert answer.json()["next_cursor"] is None
+
+
+async def test_a_page_holds_fifty_unless_asked_for_more(relay: RelayInHand) -> None:
+    items = [{"task_id": f"task-{number}", "callback_url": HOOK} for number in range(201)]
+    await relay.api.post("/v1/registrations/batch", json={"registrations": items})
+
+    assert len(await ids(relay)) == 50
+    assert len(await ids(relay, "?limit=200")) == 200
+
+
+async def test_a_list_leaves_the_bodies_out(relay: RelayInHand) -> None:
+    relay.world.task("task-1", SUCCESS)
+    await relay.register()
+
+    (item,) = (await relay.api.get("/v1/registrations")).json()["data"]
+
+    assert item["event"]["type"] == "task.succeeded"
+    assert item["event"]["body"] is None
+
+
+async def test_a_list_can_be_narrowed(relay: RelayInHand) -> None:
+    relay.world.task("ended", SUCCESS)
+    relay.world.hook(HOOK + "/gone", httpx.Response(410))
+    relay.world.hook(HOOK + "/broken", httpx.Response(500))
+    made = {
+        RegistrationState.WATCHING: await relay.register("task-1", kind="dub"),
+        RegistrationState.CANCELLED: await relay.register("task-1", kind="tts"),
+        RegistrationState.DELIVERED: await relay.register("ended"),
+        RegistrationState.DEAD: await relay.register("ended", HOOK + "/gone"),
+        RegistrationState.DELIVERING: await relay.register("ended", HOOK + "/broken"),
+    }
+    await relay.api.post(f"/v1/registrations/{made[RegistrationState.CANCELLED]}/cancel")
+
+    for state, registration in made.items():
+        assert await ids(relay, f"?state={state}") == [registration]
+    assert await ids(relay, "?kind=dub") == [made[RegistrationState.WATCHING]]
+    assert set(await ids(relay, "?task_id=task-1")) == {
+        made[RegistrationState.WATCHING],
+        made[RegistrationState.CANCELLED],
+    }
+    assert await ids(relay, "?task_id=task-1&kind=tts") == [made[RegistrationState.CANCELLED]]
+    assert await ids(relay, "?task_id=task-1&state=dead") == []
+    assert await ids(relay, "?task_id=unheard-of") == []
