@@ -67,7 +67,7 @@ class PostgresServer:
     def create_database(self, template: str = "template1") -> str:
         """Nobody may be connected to `template` meanwhile."""
         name = f"relay_{next(self._names)}"
-        self._run("createdb", *self._address, "--template", template, name)
+        self._run("createdb", *self._address, "--strategy", "FILE_COPY", "--template", template, name)
         return name
 
     def drop_database(self, name: str) -> None:
