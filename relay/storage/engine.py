@@ -47,15 +47,7 @@ class Database(abc.ABC):
 
         Raises DatabaseUnavailable; what a row's own content causes (IntegrityError, DataError) passes through.
         """
-        for run in range(1, _RUNS + 1):
-            try:
-                return await self._finished(
-                    lambda connection: work(connection, *args, **kwargs), writing=True
-                )
-            except DBAPIError as error:
-                if run == _RUNS or getattr(error.orig, "sqlstate", None) not in _REPEATABLE:
-                    raise
-        raise AssertionError("the last run returns or raises")
+        return await self._finished(lambda connection: work(connection, *args, **kwargs), writing=True)
 
     async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work` on a connection that may not write. Raises DatabaseUnavailable."""
@@ -67,9 +59,19 @@ class Database(abc.ABC):
 
     async def _finished(self, work: Callable[[Connection], T], *, writing: bool) -> T:
         with _translated():
-            result = await (self._write(work) if writing else self._read(work))
+            result = await self._repeated(work, writing=writing)
         self.answered_at = self._clock.now()
         return result
+
+    async def _repeated(self, work: Callable[[Connection], T], *, writing: bool) -> T:
+        run = self._write if writing else self._read
+        for _ in range(_RUNS - 1):
+            try:
+                return await run(work)
+            except DBAPIError as error:
+                if _sqlstate(error) not in _REPEATABLE:
+                    raise
+        return await run(work)
 
     @abc.abstractmethod
     async def reference_time(self) -> Instant:
@@ -127,6 +129,7 @@ class PostgresDatabase(Database):
         self._engine = create_async_engine(
             address,
             connect_args=arguments,
+            hide_parameters=True,  # callback URLs may carry secrets, and a traceback goes to the log
             isolation_level="READ COMMITTED",
             pool_size=pool_size,
             max_overflow=0,
@@ -176,6 +179,7 @@ def _transact(engine: Engine, work: Callable[[Connection], T]) -> T:
 def _sqlite_engine(path: str, *, writable: bool) -> Engine:
     engine = create_engine(
         URL.create("sqlite+pysqlite", database=path),
+        hide_parameters=True,
         poolclass=StaticPool,
         connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS, "isolation_level": None},
     )
@@ -224,11 +228,26 @@ def _translated() -> Iterator[None]:
     """What is the database's fault becomes DatabaseUnavailable, without its address; what is a row's or ours stays as it is."""
     try:
         yield
-    except (IntegrityError, DataError, ProgrammingError):
-        raise
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) in _REPEATABLE:
+        if _is_ours(error):
             raise
-        raise DatabaseUnavailable(f"the database failed: {type(error.orig).__name__}") from error
+        raise DatabaseUnavailable(f"the database failed: {_name(error)}") from error
     except (OSError, TimeoutError, PoolTimeout) as error:
         raise DatabaseUnavailable("the database does not answer") from error
+
+
+def _is_ours(error: DBAPIError) -> bool:
+    """A row's content or the statement itself; asyncpg's data errors have no class in SQLAlchemy, but SQLSTATE class 22."""
+    return isinstance(error, (IntegrityError, DataError, ProgrammingError)) or _sqlstate(error).startswith(
+        "22"
+    )
+
+
+def _name(error: DBAPIError) -> str:
+    """The driver's own name for it, which SQLAlchemy's stands before."""
+    raised = error.orig or error
+    return type(raised.__cause__ or raised).__name__
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
