@@ -124,6 +124,7 @@ class Committer(Generic[Item, Result]):
         except DatabaseUnavailable as error:
             _fail(batch, error)
         except Exception as error:  # noqa: BLE001 - whatever one row causes is that row's, and goes to whoever handed it in
+            self.stuck = False  # the database answers
             if len(batch) == 1:
                 _fail(batch, error)
             else:
@@ -140,7 +141,7 @@ class Committer(Generic[Item, Result]):
                 results = await self._database.write(self._write, items)
             except DatabaseUnavailable as error:
                 self._metrics.commit_failures.labels(self._name).inc()
-                if not self._keeps:
+                if not self._keeps or self._closing:
                     raise
                 if not self.stuck:
                     _log.error("commit.failed", writes=self._name, items=len(items), error=str(error))
