@@ -1,0 +1,94 @@
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from relay.storage import schema
+from relay.storage.engine import Database, open_database
+from relay.telemetry import Metrics
+from tests.postgres import PostgresServer
+from tests.storage.hand_time import HandTime
+from tests.storage.store import Backend, Store
+
+
+def migrate(url: str) -> None:
+    async def migrated(database: Database) -> None:
+        try:
+            await database.write(schema.migrate)
+        finally:
+            await database.close()
+
+    asyncio.run(migrated(open_database(url, HandTime().clock, pool_size=1)))
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> str:
+    name = postgres_server.create_database()
+    migrate(postgres_server.url_for(name))
+    return name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "relay.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def time() -> HandTime:
+    return HandTime()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+async def opened(url: str, backend: Backend, time: HandTime) -> AsyncIterator[Store]:
+    database = open_database(url, time.clock, pool_size=4)
+    yield Store(database, time, backend, url)
+    await database.close()
+
+
+@pytest.fixture
+async def sqlite(sqlite_template: Path, tmp_path: Path, time: HandTime) -> AsyncIterator[Store]:
+    path = tmp_path / "relay.db"
+    shutil.copy(sqlite_template, path)
+    async for store in opened(f"sqlite:///{path}", "sqlite", time):
+        yield store
+
+
+@pytest.fixture
+async def postgres(
+    postgres_server: PostgresServer, postgres_template: str, time: HandTime
+) -> AsyncIterator[Store]:
+    name = postgres_server.create_database(postgres_template)
+    async for store in opened(postgres_server.url_for(name), "postgres", time):
+        yield store
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(params=get_args(Backend))
+def backend(request: pytest.FixtureRequest) -> Backend:
+    name: Backend = request.param
+    return name
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest, backend: Backend) -> Store:
+    found = request.getfixturevalue(backend)
+    assert isinstance(found, Store)
+    return found
+
+
+@pytest.fixture(params=get_args(Backend))
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without a schema."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.url_for(server.create_database())
