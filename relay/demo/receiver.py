@@ -134,7 +134,7 @@ def _state(arrivals: Arrivals, request: Request) -> dict[str, object]:
     return {
         "totals": arrivals.totals,
         "data": [arrival.snapshot() for arrival in page],
-        "next_after": page[-1].sequence if len(page) == limit else None,
+        "next_after": page[-1].sequence if page and len(page) == limit else None,
     }
 
 

@@ -338,6 +338,12 @@ async def test_notifications_are_found_by_id_and_by_header(
     assert [each["webhook_id"] for each in (await state(hooks, **query))["data"]] == found
 
 
+async def test_the_totals_can_be_had_without_a_page(hooks: httpx.AsyncClient) -> None:
+    await notify(hooks, "ok", "evt_1")
+
+    assert (await state(hooks, limit="0"))["next_after"] is None
+
+
 async def test_a_page_that_makes_no_sense_is_refused(hooks: httpx.AsyncClient) -> None:
     assert (await hooks.get("/state", params={"after": "-1"})).status_code == 422
 
