@@ -89,7 +89,8 @@ class Work(abc.ABC, Generic[Row]):
 
     async def _claim_some(self) -> bool:
         """Whether it is worth claiming again at once."""
-        free = self._concurrency - len(self._running)
+        # Not the tasks still running: the last of a batch wakes this before any of the batch has left their set.
+        free = self._concurrency - self._per_lane.total()
         if free <= 0:
             self._more = True
             return False
