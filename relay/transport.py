@@ -21,7 +21,8 @@ from yarl import URL
 from relay import __version__
 
 USER_AGENT: Final = f"camb-relay/{__version__}"
-KEEP_ALIVE_SECONDS: Final = 15.0
+KEEP_ALIVE_SECONDS: Final = 4.0
+"""Node and uvicorn close an idle connection after 5 s: what is sent at that moment is lost, and costs an attempt."""
 DNS_CACHE_SECONDS: Final = 10
 MAX_HEADS: Final = 16
 """The final answer and the 1xx before it, in one exchange."""
