@@ -84,7 +84,7 @@ class Delivering(Work[ClaimedDelivery]):
                 )
             )
         finally:
-            self._per_lane[lane] -= 1
+            self._leave(lane)
         _log.info("test.attempted", client=client.name, **_facts(attempt))
         return event, attempt
 

@@ -3,15 +3,15 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from relay.clock import Clock
 from relay.domain.clients import Client
 from relay.domain.errors import Conflict, FieldError, InvalidInput, RequestRefused
 from relay.domain.ids import RANDOM_BITS, RegistrationId, registration_id
 from relay.domain.instants import SECOND, Instant, Span
-from relay.domain.registrations import Format, Registration
-from relay.domain.tasks import TERMINAL_STATES
+from relay.domain.registrations import EventType, Format, Registration
+from relay.domain.tasks import TaskState
 from relay.domain.urls import CallbackUrl
 from relay.storage import registrations, views
 from relay.storage.committer import Committer
@@ -20,6 +20,11 @@ from relay.storage.registrations import Created, Refused, Registered, Standing
 from relay.storage.views import RegistrationView, created_view
 from relay.telemetry import Metrics
 from relay.webhook.guard import Guard, Refusal
+
+_ENDED: Final = {
+    TaskState.SUCCEEDED: EventType.TASK_SUCCEEDED,
+    TaskState.FAILED: EventType.TASK_FAILED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +132,15 @@ class Registering:
         found = await self._database.read(views.get_many, sorted(unknown)) if unknown else {}
         return [self._answer(outcome, found) for outcome in outcomes]
 
+    def _tell(self, state: TaskState) -> None:
+        """Wake whoever goes on from here; on a task that had ended, the registration was announced with its commit."""
+        type_ = _ENDED.get(state)
+        if type_ is None:
+            self._due()
+        else:
+            self._metrics.announced.labels(type_).inc()
+            self._announced()
+
     def _answer(
         self, outcome: Registered | InvalidInput, found: Mapping[RegistrationId, RegistrationView]
     ) -> Answer | RequestRefused:
@@ -139,7 +153,7 @@ class Registering:
                 detail = f"the same registration stands with other {' and '.join(fields)}"
                 return Conflict(detail, existing=id_, fields=fields)
             case Created(registration=registration, task=task):
-                (self._announced if task.state in TERMINAL_STATES else self._due)()
+                self._tell(task.state)
                 view = found.get(registration.id) or created_view(registration, task)
                 return Answer(view=view, created=True)
             case _:

@@ -108,8 +108,12 @@ class Work(abc.ABC, Generic[Row]):
             self._metrics.errors.labels(self.name).inc()
             _log.exception("row.failed", queue=self.name)
         finally:
-            self._per_lane[row.lane] -= 1
-            if not self._per_lane[row.lane]:
-                del self._per_lane[row.lane]
-            if self._more:
-                self.wake()
+            self._leave(row.lane)
+
+    def _leave(self, lane: LaneName) -> None:
+        """Give a place back, and look for who may have waited for it."""
+        self._per_lane[lane] -= 1
+        if not self._per_lane[lane]:
+            del self._per_lane[lane]
+        if self._more:
+            self.wake()
