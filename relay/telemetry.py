@@ -34,7 +34,9 @@ class Metrics:
         self.unknown_statuses = counter(
             "unknown_statuses", "Status words that are not known, each counted once by each process."
         )
-        self.lane_pauses = counter("lane_pauses", "Pauses of a CAMB key or a callback origin.", "of")
+        self.lane_pauses = counter(
+            "lane_pauses", "Answers that paused a CAMB key or a callback origin.", "of"
+        )
         self.announced = counter("events", "Events made, by type.", "type")
         self.detection_window = histogram(
             "detection_window_seconds", "From the last poll that saw a task pending to its end.", _SLOW
@@ -76,11 +78,10 @@ class Metrics:
 
 EXPOSITION_TYPE: Final = CONTENT_TYPE_LATEST
 
-# The locals of a frame hold keys, callback URLs and bodies: no traceback shows them.
+_SHOW_LOCALS: Final = False  # the locals of a frame hold keys, callback URLs and bodies
 _JSON_TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
-    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=_SHOW_LOCALS)
 )
-_CONSOLE_TRACEBACKS: Final = structlog.dev.RichTracebackFormatter(show_locals=False)
 
 
 def configure_logging(format_: LogFormat, level: str, stream: TextIO | None = None) -> None:
@@ -95,7 +96,7 @@ def configure_logging(format_: LogFormat, level: str, stream: TextIO | None = No
     last: list[structlog.types.Processor] = (
         [_JSON_TRACEBACKS, structlog.processors.JSONRenderer(serializer=_json)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=_CONSOLE_TRACEBACKS)]
+        else [_console(colors=out.isatty())]
     )
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -112,6 +113,13 @@ def configure_logging(format_: LogFormat, level: str, stream: TextIO | None = No
         )
     )
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+
+
+def _console(*, colors: bool) -> structlog.dev.ConsoleRenderer:
+    tracebacks = structlog.dev.RichTracebackFormatter(
+        color_system="truecolor" if colors else None, show_locals=_SHOW_LOCALS
+    )
+    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=tracebacks)
 
 
 def _json(event: MutableMapping[str, Any] | Mapping[str, Any], **_: object) -> str:
