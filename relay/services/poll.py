@@ -77,6 +77,7 @@ class Polling(Work[ClaimedPoll]):
         now = self._clock.now()
         wanted = PollClaim(
             now=now,
+            answer_by=Instant(now + self._policy.deadline),
             leased_until=Instant(now + self._policy.deadline + LEASE_MARGIN),
             keys={name: KeyRoom(lane=lane, slots=self._slots(lane)) for name, lane in self._lanes.items()},
             budget=self._policy.budget,
@@ -108,6 +109,8 @@ class Polling(Work[ClaimedPoll]):
     def _tell(self, outcome: PollOutcome, recorded: RecordedPoll) -> None:
         row, answer, metrics = outcome.claimed, outcome.poll.answer, self._metrics
         metrics.polls.labels(row.kind, answer.result).inc()
+        if answer.result in polls.PAUSING:
+            metrics.lane_pauses.labels("key").inc()
         match answer.result:
             case PollResult.UNAUTHORIZED:
                 _log.warning("poll.unauthorized", client=row.client, http_status=answer.http_status)

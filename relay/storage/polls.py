@@ -18,7 +18,7 @@ from relay.storage.events import announce
 from relay.storage.queue import TASKS, Claim, Held, Look, Take, more_is_due
 
 LONGEST_ASKED_PAUSE: Final = DAY
-_PAUSING: Final = {
+PAUSING: Final = {
     PollResult.RATE_LIMITED: FIRST_PAUSE,
     PollResult.SERVER_ERROR: FIRST_PAUSE,
     PollResult.UNREACHABLE: FIRST_PAUSE,
@@ -36,9 +36,14 @@ class KeyRoom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollClaim:
-    """What one claim may take; `last` is the lane served last."""
+    """What one claim may take; `last` is the lane served last.
+
+    A request that has no answer at `answer_by` gets none: until then, and no longer, a probe holds its key. The lease goes
+    on beyond that, and whoever held it may be dead.
+    """
 
     now: Instant
+    answer_by: Instant
     leased_until: Instant
     keys: Mapping[str, KeyRoom]
     budget: Budget
@@ -162,7 +167,7 @@ def _spent(
     counts: dict[LaneName, int] = defaultdict(int)
     for poll in claimed:
         counts[poll.lane] += 1
-    hold = Span(wanted.leased_until - wanted.now)
+    hold = Span(wanted.answer_by - wanted.now)
     return [
         rooms[name].spend(count, wanted.budget, wanted.now, hold) for name, count in sorted(counts.items())
     ]
@@ -199,7 +204,7 @@ def _pause(connection: Connection, outcomes: Iterable[PollOutcome]) -> None:
     """A key pauses for trouble with the key or the server; the answer to a probe ends the pause."""
     by_lane: dict[LaneName, list[PollOutcome]] = defaultdict(list)
     for outcome in outcomes:
-        if outcome.claimed.probe or outcome.poll.answer.result in _PAUSING:
+        if outcome.claimed.probe or outcome.poll.answer.result in PAUSING:
             by_lane[outcome.claimed.lane].append(outcome)
 
     def changed(lane: Lane) -> Lane:
@@ -212,10 +217,10 @@ def _pause(connection: Connection, outcomes: Iterable[PollOutcome]) -> None:
 
 def _after(lane: Lane, poll: Poll) -> Lane:
     answer = poll.answer
-    if answer.result in _PAUSING:
+    if answer.result in PAUSING:
         asked = None if isinstance(answer, TaskReport) else answer.retry_after
         longest = None if asked is None else min(asked, LONGEST_ASKED_PAUSE)
-        return lane.after_failure(poll.begun_at, poll.ended_at, longest, _PAUSING[answer.result])
+        return lane.after_failure(poll.begun_at, poll.ended_at, longest, PAUSING[answer.result])
     return lane if answer.result is PollResult.TIMEOUT else lane.after_answer(poll.begun_at)
 
 

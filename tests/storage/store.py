@@ -33,6 +33,7 @@ BASE_URLS = dict.fromkeys(("shop", "bank", "gone"), BASE_URL)
 HOOK = "https://hooks.example"
 LANE = key_lane(BASE_URL, "key")
 LEASE = Span(25 * SECOND)
+DEADLINE = Span(10 * SECOND)
 PLENTY = Budget(rate=1_000, burst=1_000)
 LOST = LostRule(answers=3, grace=Span(10 * MINUTE))
 
@@ -158,6 +159,7 @@ class Store:
     ) -> PollClaim:
         return PollClaim(
             now=self.now,
+            answer_by=Instant(self.now + DEADLINE),
             leased_until=Instant(self.now + LEASE),
             keys={"shop": KeyRoom(lane=LANE, slots=100)} if keys is None else keys,
             budget=budget,
