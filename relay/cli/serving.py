@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import secrets
 import signal
 import socket
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from relay.app import Outside, Relay, create_app, create_operations_app
 from relay.clock import system_clock
 from relay.settings import Settings
 
+_SEED_BITS: Final = 256
 _BACKLOG: Final = 2048
 _KEEP_ALIVE_SECONDS: Final = 75
 
@@ -39,7 +41,7 @@ async def serve(settings: Settings, *, accept_clock: bool) -> None:
         settings,
         Outside.real(settings),
         clock=system_clock(),
-        rng=random.SystemRandom(),
+        rng=random.Random(secrets.randbits(_SEED_BITS)),  # noqa: S311 - ids and jitter are no secrets
         accept_clock=accept_clock,
     )
     async with relay:

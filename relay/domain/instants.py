@@ -34,7 +34,7 @@ def seconds(span: int) -> float:
 def text(instant: Instant) -> str:
     """RFC 3339 in UTC with milliseconds, as `2026-11-23T13:01:07.412Z`."""
     moment = _EPOCH + timedelta(microseconds=instant)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def instant_of(moment: datetime) -> Instant:

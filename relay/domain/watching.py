@@ -4,7 +4,7 @@ Verdicts on a registration (`registration.expired`, `task.lost`) are not verdict
 """
 
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from relay.domain.envelope import Window, terminal_body, type_of, verdict_body
 from relay.domain.ids import TaskRef
@@ -56,25 +56,36 @@ class Task:
     def polled(self, poll: Poll, next_at: Instant) -> "Task":
         """The task after `poll`; while it goes on it is due again at `next_at`."""
         answer = poll.answer
-        seen = replace(
+        changes: dict[str, Any] = {}
+        if isinstance(answer, TaskReport):
+            changes = {"not_found_before": self.not_found, "last_other_at": poll.ended_at}
+            if answer.ending is None:
+                changes["last_pending_at"] = poll.begun_at
+        elif answer.result is PollResult.NOT_FOUND:
+            changes = {"not_found": self.not_found + 1}
+        elif answer.http_status is not None:
+            changes = {"not_found_before": self.not_found, "last_other_at": poll.ended_at}
+        return replace(
             self,
             leased_until=None,
-            next_at=next_at,
             polls=self.polls + 1,
             last_poll_at=poll.ended_at,
             last_poll_result=answer.result,
             last_poll_http_status=answer.http_status,
+            **changes,
+            **self._next(poll, next_at),
         )
-        if isinstance(answer, TaskReport):
-            seen = replace(seen, not_found_before=self.not_found, last_other_at=poll.ended_at)
-            if answer.ending is not None:
-                return _ended(seen, answer.ending, poll.ended_at)
-            seen = replace(seen, last_pending_at=poll.begun_at)
-        elif answer.result is PollResult.NOT_FOUND:
-            seen = replace(seen, not_found=self.not_found + 1)
-        elif answer.http_status is not None:
-            seen = replace(seen, not_found_before=self.not_found, last_other_at=poll.ended_at)
-        return _with_verdict_asked(seen, poll)
+
+    def _next(self, poll: Poll, next_at: Instant) -> dict[str, Any]:
+        """When it is due again, if at all, and whether an expiry still waits for a poll."""
+        if isinstance(poll.answer, TaskReport) and poll.answer.ending is not None:
+            state = after_change(self.state, poll.answer.ending)
+            return {"state": state, "next_at": None, "verdict_from": None, "first_terminal_at": poll.ended_at}
+        if self.verdict_from is None:
+            return {"next_at": next_at}
+        if poll.begun_at < self.verdict_from:  # it left too early to decide: look again at once
+            return {"next_at": poll.ended_at}
+        return {"next_at": next_at, "verdict_from": None if conclusive(poll) else self.verdict_from}
 
     def left(self) -> "Task":
         """Nobody watches any more: it is idle, and polled no more."""
@@ -144,7 +155,9 @@ def verdict(
 
 def may_decide(task: Task, poll: Poll, lost: LostRule) -> bool:
     """Whether `poll` can mean anything for the registrations of the task it was made for, so that they must be read."""
-    if task.verdict_from is not None:  # whoever expired before the poll began need not wait for those who did later
+    if (
+        task.verdict_from is not None
+    ):  # whoever expired before the poll began need not wait for those who did later
         return True
     match poll.answer:
         case TaskReport():
@@ -193,16 +206,3 @@ def _ours(
 ) -> Verdict:
     body = verdict_body(type_, registration, task.window, at=at, message=message, last_payload=last_payload)
     return Verdict(registration=registration, type=type_, body=body, at=at)
-
-
-def _ended(task: Task, change: TaskChange, at: Instant) -> Task:
-    state = after_change(task.state, change)
-    return replace(task, state=state, next_at=None, verdict_from=None, first_terminal_at=at)
-
-
-def _with_verdict_asked(task: Task, poll: Poll) -> Task:
-    if task.verdict_from is None:
-        return task
-    if poll.begun_at < task.verdict_from:  # it left too early to decide: look again at once
-        return replace(task, next_at=poll.ended_at)
-    return replace(task, verdict_from=None) if conclusive(poll) else task

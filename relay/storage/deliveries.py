@@ -21,6 +21,7 @@ from relay.domain.registrations import (
     allows,
 )
 from relay.storage import lanes
+from relay.storage.many import Many
 from relay.storage.queue import DELIVERIES, Claim, Held, Look, Take, more_is_due
 from relay.storage.tables import AnyRow, deliveries, events, registrations, tasks
 
@@ -53,7 +54,7 @@ _LOCK: Final = (
     .order_by(_D.registration)
     .with_for_update(key_share=True)
 )
-_SAVE: Final = (
+_SAVE: Final = Many(
     update(deliveries)
     .where(_D.registration == bindparam("b_id"))
     .values(
@@ -67,17 +68,20 @@ _SAVE: Final = (
         last_http_status=bindparam("b_last_http_status"),
     )
 )
-_CLOSE: Final = (
+_CLOSED: Final = (
     update(registrations)
     .where(_R.id == bindparam("b_id"))
     .values(state=bindparam("b_state"), closed_at=bindparam("b_now"))
 )
-_CLOSE_AND_FREE: Final = _CLOSE.values(identity=None)
-_LOG: Final = text(
-    "INSERT INTO attempts"
-    " (registration, fence, number, started_at, duration, outcome, http_status, error, answer)"
-    " VALUES (:registration, :fence, :number, :started_at, :duration, :outcome, :http_status, :error, :answer)"
-    " ON CONFLICT DO NOTHING"
+_CLOSE: Final = Many(_CLOSED)
+_CLOSE_AND_FREE: Final = Many(_CLOSED.values(identity=None))
+_LOG: Final = Many(
+    text(
+        "INSERT INTO attempts"
+        " (registration, fence, number, started_at, duration, outcome, http_status, error, answer)"
+        " VALUES (:registration, :fence, :number, :started_at, :duration, :outcome, :http_status, :error, :answer)"
+        " ON CONFLICT DO NOTHING"
+    )
 )
 
 
@@ -238,7 +242,7 @@ def _locked(connection: Connection, ids: list[RegistrationId]) -> dict[Registrat
             failures=row.failures,
             ended_at=row.ended_at,
         )
-        for row in connection.execute(_LOCK, {"ids": ids})
+        for row in connection.execute(_LOCK, {"ids": ids}).all()
     }
 
 
@@ -292,10 +296,9 @@ def _save(
             for id_, row in closed.items()
             if (row.state is RegistrationState.DEAD) is dead
         ]
-        if rows:
-            connection.execute(statement, rows)
-    connection.execute(
-        _SAVE,
+        statement.run(connection, rows)
+    _SAVE.run(
+        connection,
         [
             {
                 "b_id": id_,
@@ -333,7 +336,7 @@ def _log(connection: Connection, outcomes: Sequence[AttemptOutcome]) -> bool:
         return True
     try:
         with connection.begin_nested():
-            connection.execute(_LOG, sorted(rows, key=itemgetter("registration", "fence")))
+            _LOG.run(connection, sorted(rows, key=itemgetter("registration", "fence")))
     except SQLAlchemyError:
         if not _transaction_stands(connection):
             raise

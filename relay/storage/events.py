@@ -4,24 +4,36 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, insert, text, update
+from sqlalchemy import Connection, bindparam, text, update
 
 from relay.domain.registrations import EventType, RegistrationChange, RegistrationState, after_change
 from relay.domain.watching import Verdict
-from relay.storage.tables import deliveries, events, registrations
+from relay.storage.many import Many
+from relay.storage.tables import registrations
 
 _RAISE_POSITION: Final = text(
     "INSERT INTO clients (name, last_position) VALUES (:name, :count)"
     " ON CONFLICT (name) DO UPDATE SET last_position = clients.last_position + :count RETURNING last_position"
 )
-_ADD_EVENT: Final = insert(events)
-_ADD_DELIVERY: Final = insert(deliveries)
-_ANNOUNCED: Final = (
+_ADD_EVENT: Final = Many(
+    text(
+        "INSERT INTO events (registration, client, position, type, created_at, body)"
+        " VALUES (:registration, :client, :position, :type, :now, :body)"
+    )
+)
+_ADD_DELIVERY: Final = Many(
+    text(
+        "INSERT INTO deliveries (registration, lane, next_at, fence, round, attempts, failures)"
+        " VALUES (:registration, :lane, :now, 0, 1, 0, 0)"
+    )
+)
+_ANNOUNCE: Final = (
     update(registrations)
     .where(registrations.c.id == bindparam("b_id"), registrations.c.state == RegistrationState.WATCHING)
     .values(state=after_change(RegistrationState.WATCHING, RegistrationChange.ANNOUNCED), verdict_at=None)
 )
-_ANNOUNCED_AND_FREED: Final = _ANNOUNCED.values(identity=None)
+_ANNOUNCED: Final = Many(_ANNOUNCE)
+_ANNOUNCED_AND_FREED: Final = Many(_ANNOUNCE.values(identity=None))
 
 _VERDICTS: Final = frozenset({EventType.REGISTRATION_EXPIRED, EventType.TASK_LOST})
 
@@ -35,37 +47,26 @@ def announce(connection: Connection, verdicts: Sequence[Verdict]) -> None:
         return
     ordered = sorted(verdicts, key=lambda item: item.registration.id)
     positions = _positions(connection, Counter(item.registration.client for item in ordered))
-    event_rows, delivery_rows = [], []
+    rows = []
     for item in ordered:
         registration = item.registration
         positions[registration.client] += 1
-        event_rows.append(
+        rows.append(
             {
                 "registration": registration.id,
                 "client": registration.client,
                 "position": positions[registration.client],
                 "type": item.type,
-                "created_at": item.at,
+                "now": item.at,
                 "body": item.body,
-            }
-        )
-        delivery_rows.append(
-            {
-                "registration": registration.id,
                 "lane": registration.lane,
-                "next_at": item.at,
-                "fence": 0,
-                "round": 1,
-                "attempts": 0,
-                "failures": 0,
             }
         )
     for statement, free in ((_ANNOUNCED, False), (_ANNOUNCED_AND_FREED, True)):
         ids = [{"b_id": item.registration.id} for item in ordered if (item.type in _VERDICTS) is free]
-        if ids:
-            connection.execute(statement, ids)
-    connection.execute(_ADD_EVENT, event_rows)
-    connection.execute(_ADD_DELIVERY, delivery_rows)
+        statement.run(connection, ids)
+    _ADD_EVENT.run(connection, rows)
+    _ADD_DELIVERY.run(connection, rows)
 
 
 def _positions(connection: Connection, counts: Counter[str]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, select, text, upda
 
 from relay.domain.instants import Instant
 from relay.domain.lanes import Lane, LaneName
+from relay.storage.many import Many
 from relay.storage.tables import deliveries, lanes
 
 _ALL: Final = (lanes.c.name, lanes.c.spent_until, lanes.c.paused_until, lanes.c.paused_at, lanes.c.failures)
@@ -20,7 +21,7 @@ _LOCK: Final = (
     .order_by(lanes.c.name)
     .with_for_update(key_share=True)
 )
-_SAVE: Final = (
+_SAVE: Final = Many(
     update(lanes)
     .where(lanes.c.name == bindparam("b_name"))
     .values(
@@ -62,8 +63,7 @@ def save(connection: Connection, changed: Iterable[Lane]) -> None:
         }
         for lane in changed
     ]
-    if rows:
-        connection.execute(_SAVE, rows)
+    _SAVE.run(connection, rows)
 
 
 def change(connection: Connection, changes: Mapping[LaneName, Callable[[Lane], Lane]]) -> list[Lane]:

@@ -22,6 +22,7 @@ from relay.domain.tasks import TERMINAL_STATES, TaskState, parse_report
 from relay.domain.watching import Task, Watcher, ended
 from relay.storage import tasks
 from relay.storage.events import announce
+from relay.storage.many import Many
 from relay.storage.tables import AnyRow, deliveries, registrations
 from relay.storage.tables import tasks as tasks_table
 
@@ -43,12 +44,14 @@ FACTS: Final = (
 
 _FACT_NAMES: Final = tuple(column.name for column in FACTS)
 _OPTIONS: Final = ("metadata", "expires_in", "format")
-_ADD: Final = text(
-    "INSERT INTO registrations (id, task, client, callback_url, origin, format, metadata, expires_in,"
-    " created_at, expires_at, verdict_at, not_found_before, state, identity)"
-    " VALUES (:id, :task, :client, :callback_url, :origin, :format, :metadata, :expires_in,"
-    " :created_at, :expires_at, :expires_at, :not_found_before, 'watching', :identity)"
-    " ON CONFLICT DO NOTHING"
+_ADD: Final = Many(
+    text(
+        "INSERT INTO registrations (id, task, client, callback_url, origin, format, metadata, expires_in,"
+        " created_at, expires_at, verdict_at, not_found_before, state, identity)"
+        " VALUES (:id, :task, :client, :callback_url, :origin, :format, :metadata, :expires_in,"
+        " :created_at, :expires_at, :expires_at, :not_found_before, 'watching', :identity)"
+        " ON CONFLICT DO NOTHING"
+    )
 )
 _COMPARED: Final = select(_R.id, _R.identity, _R.state, _R.metadata, _R.expires_in, _R.format)
 _STANDING: Final = _COMPARED.where(_R.identity.in_(bindparam("identities", expanding=True)))
@@ -241,7 +244,7 @@ def _stand(
     standing: dict[Identity, AnyRow] = {}
     while missing := {item.identity: item for item in wanted if item.identity not in standing}:
         rows = [_row(item, found[item.task]) for item in missing.values()]
-        connection.execute(_ADD, sorted(rows, key=itemgetter("id")))
+        _ADD.run(connection, sorted(rows, key=itemgetter("id")))
         there = {row.identity: row for row in connection.execute(_STANDING, {"identities": sorted(missing)})}
         not_ours = {
             item.id: identity

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, bindparam, select, text, update
 from relay.domain.ids import TaskRef
 from relay.domain.tasks import PollResult, TaskReport, TaskState
 from relay.domain.watching import Task
+from relay.storage.many import Many
 from relay.storage.tables import AnyRow, reports, tasks
 
 _NAMES: Final = tuple(field.name for field in fields(Task))
@@ -18,28 +19,32 @@ _FIXED: Final = frozenset({"ref", "client", "kind", "task_id", "fence", "paced_f
 _CHANGING: Final = tuple(name for name in _NAMES if name not in _FIXED)
 _VALUES: Final = attrgetter(*_CHANGING)
 
-_WATCH: Final = text(
-    "INSERT INTO tasks"
-    " (ref, client, kind, task_id, state, next_at, fence, paced_from, polls, not_found, not_found_before)"
-    " VALUES (:ref, :client, :kind, :task_id, 'watching', :now, 0, :now, 0, 0, 0)"
-    " ON CONFLICT (ref) DO UPDATE SET"
-    " state = CASE tasks.state WHEN 'idle' THEN 'watching' ELSE tasks.state END,"
-    " next_at = CASE tasks.state WHEN 'idle' THEN excluded.next_at ELSE tasks.next_at END,"
-    " paced_from = CASE tasks.state WHEN 'idle' THEN excluded.paced_from ELSE tasks.paced_from END"
+_WATCH: Final = Many(
+    text(
+        "INSERT INTO tasks"
+        " (ref, client, kind, task_id, state, next_at, fence, paced_from, polls, not_found, not_found_before)"
+        " VALUES (:ref, :client, :kind, :task_id, 'watching', :now, 0, :now, 0, 0, 0)"
+        " ON CONFLICT (ref) DO UPDATE SET"
+        " state = CASE tasks.state WHEN 'idle' THEN 'watching' ELSE tasks.state END,"
+        " next_at = CASE tasks.state WHEN 'idle' THEN excluded.next_at ELSE tasks.next_at END,"
+        " paced_from = CASE tasks.state WHEN 'idle' THEN excluded.paced_from ELSE tasks.paced_from END"
+    )
 )
 _READ: Final = select(*_COLUMNS).where(tasks.c.ref.in_(bindparam("refs", expanding=True)))
 _LOCK: Final = _READ.order_by(tasks.c.ref).with_for_update(key_share=True)
 _LOCK_FREE: Final = _READ.order_by(tasks.c.ref).with_for_update(key_share=True, skip_locked=True)
-_SAVE: Final = (
+_SAVE: Final = Many(
     update(tasks)
     .where(tasks.c.ref == bindparam("b_ref"))
     .values({tasks.c[name]: bindparam(f"b_{name}") for name in _CHANGING})
 )
 _PARAMETERS: Final = tuple(f"b_{name}" for name in _CHANGING)
-_KEEP_REPORT: Final = text(
-    "INSERT INTO reports (task, status, run_id, payload) VALUES (:task, :status, :run_id, :payload)"
-    " ON CONFLICT (task) DO UPDATE SET"
-    " status = excluded.status, run_id = excluded.run_id, payload = excluded.payload"
+_KEEP_REPORT: Final = Many(
+    text(
+        "INSERT INTO reports (task, status, run_id, payload) VALUES (:task, :status, :run_id, :payload)"
+        " ON CONFLICT (task) DO UPDATE SET"
+        " status = excluded.status, run_id = excluded.run_id, payload = excluded.payload"
+    )
 )
 _PAYLOADS: Final = select(reports.c.task, reports.c.payload).where(
     reports.c.task.in_(bindparam("refs", expanding=True))
@@ -49,8 +54,8 @@ _PAYLOADS: Final = select(reports.c.task, reports.c.payload).where(
 def watch(connection: Connection, wanted: Iterable[Task]) -> dict[TaskRef, Task]:
     """Make or revive each task, locking its row until the transaction ends; a terminal one stays as it is."""
     rows = sorted({task.ref: task for task in wanted}.values(), key=attrgetter("ref"))
-    connection.execute(
-        _WATCH,
+    _WATCH.run(
+        connection,
         [
             {
                 "ref": task.ref,
@@ -81,8 +86,7 @@ def save(connection: Connection, changed: Iterable[Task]) -> None:
         dict(zip(_PARAMETERS, _VALUES(task), strict=True)) | {"b_ref": task.ref}
         for task in sorted(changed, key=attrgetter("ref"))
     ]
-    if rows:
-        connection.execute(_SAVE, rows)
+    _SAVE.run(connection, rows)
 
 
 def keep_reports(connection: Connection, found: Mapping[TaskRef, TaskReport]) -> None:
@@ -95,8 +99,7 @@ def keep_reports(connection: Connection, found: Mapping[TaskRef, TaskReport]) ->
         }
         for ref, report in sorted(found.items())
     ]
-    if rows:
-        connection.execute(_KEEP_REPORT, rows)
+    _KEEP_REPORT.run(connection, rows)
 
 
 def payloads(connection: Connection, refs: Collection[TaskRef]) -> dict[TaskRef, bytes]:
@@ -108,7 +111,7 @@ def payloads(connection: Connection, refs: Collection[TaskRef]) -> dict[TaskRef,
 def _tasks(connection: Connection, statement: Select[Any], refs: list[TaskRef]) -> dict[TaskRef, Task]:
     if not refs:
         return {}
-    found = (_task(row) for row in connection.execute(statement, {"refs": refs}))
+    found = (_task(row) for row in connection.execute(statement, {"refs": refs}).all())
     return {task.ref: task for task in found}
 
 
