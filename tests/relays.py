@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import httpx
 import orjson
@@ -43,9 +43,9 @@ Answer = httpx.Response | Exception | Callable[[httpx.Request], Any]
 class HandClock:
     """Both of a Clock's sources; they move only when told."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall: int = 1_795_000_000 * SECOND) -> None:
         self._monotonic = 0
-        self._wall = 1_795_000_000 * SECOND
+        self._wall = wall
         self.clock = Clock(lambda: self._monotonic, lambda: self._wall)
 
     def advance(self, seconds: float) -> None:
@@ -156,6 +156,11 @@ class RelayInHand:
         """Move the clock, then do what is due by then."""
         self.hands.advance(seconds)
         await self.tick()
+
+    async def pass_to_next(self, queue: Literal["tasks", "deliveries"]) -> None:
+        """Move the clock to where the next row of that queue is due, and do it."""
+        ((next_at,),) = await self.execute(f"SELECT min(next_at) FROM {queue}")  # noqa: S608 - our own tables
+        await self.pass_time((next_at - self.relay.clock.now()) / SECOND)
 
     async def tick(self) -> None:
         await self.relay.probe()

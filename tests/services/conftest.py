@@ -1,0 +1,12 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.relays import RelayInHand, open_relay, settings_for, sqlite_url
+
+
+@pytest.fixture
+async def relay(tmp_path: Path) -> AsyncIterator[RelayInHand]:
+    async with open_relay(settings_for(sqlite_url(tmp_path))) as relay:
+        yield relay
