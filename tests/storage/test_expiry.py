@@ -44,7 +44,7 @@ async def test_nothing_expires_before_its_time(store: Store) -> None:
     store.time.advance(MINUTE - 1)
 
     assert await store.expire() == (0, 0)
-    assert (await store.claim_polls()).rows == ()
+    assert not (await store.claim_polls()).rows
 
 
 async def test_an_expired_registration_is_taken_up_once(store: Store) -> None:
@@ -137,7 +137,7 @@ async def test_a_task_whose_last_registration_expired_is_idle(store: Store) -> N
     store.time.advance(DAY)
 
     assert (await store.view(registration)).task.state is TaskState.IDLE
-    assert (await store.claim_polls()).rows == ()
+    assert not (await store.claim_polls()).rows
 
 
 async def test_a_task_whose_last_registration_expired_unpolled_is_idle(store: Store) -> None:
@@ -147,7 +147,7 @@ async def test_a_task_whose_last_registration_expired_unpolled_is_idle(store: St
     store.time.advance(DAY)
 
     assert (await store.view(registration)).task.state is TaskState.IDLE
-    assert (await store.claim_polls()).rows == ()
+    assert not (await store.claim_polls()).rows
 
 
 async def test_an_expiry_is_no_verdict_on_the_task_which_goes_on_for_the_others(store: Store) -> None:

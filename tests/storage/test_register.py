@@ -178,7 +178,7 @@ async def test_a_registration_on_a_task_that_has_ended_is_told_in_the_same_trans
     assert view.delivery is not None
     assert view.delivery.next_at == store.now
     assert view.task.state is TaskState.SUCCEEDED
-    assert (await store.claim_polls()).rows == ()
+    assert not (await store.claim_polls()).rows
 
 
 async def test_several_registrations_on_a_task_that_has_ended_are_all_told(store: Store) -> None:
@@ -201,7 +201,7 @@ async def test_a_task_that_nobody_watches_is_idle_and_revived_by_the_next_regist
     view = await store.view(second)
     claimed = await store.claimed_poll()
 
-    assert idle.rows == ()
+    assert not idle.rows
     assert view.task.state is TaskState.WATCHING
     assert claimed.paced_from == store.now
 
