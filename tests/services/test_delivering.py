@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -30,7 +31,7 @@ SCHEDULE = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]
 
 
 def waits(at: Sequence[Instant]) -> list[float]:
-    return [(later - earlier) / SECOND for earlier, later in zip(at, at[1:], strict=False)]
+    return [(later - earlier) / SECOND for earlier, later in pairwise(at)]
 
 
 async def ended_task(relay: RelayInHand, *answers: Answer, hook: str = HOOK) -> tuple[str, Scripted]:
@@ -329,4 +330,4 @@ async def attempted(relay: RelayInHand, count: int) -> None:
     """Wait until so many attempts are recorded."""
     async with asyncio.timeout(10):
         while len(await relay.execute("SELECT * FROM attempts")) < count:
-            await asyncio.sleep(0)
+            pass

@@ -1,5 +1,6 @@
 """A CAMB key's budget and pauses: shared by all clients on it, whatever their tasks are."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -121,7 +122,7 @@ async def test_pauses_double_up_to_a_minute_and_an_answer_ends_them(relay: Relay
         await relay.pass_time(1)
     await relay.pass_time(30)
 
-    seconds = [(later - earlier) / 1e6 for earlier, later in zip(task.at, task.at[1:], strict=False)]
+    seconds = [(later - earlier) / 1e6 for earlier, later in pairwise(task.at)]
     assert seconds[3:9] == [8, 16, 32, 60, 60, 60]
     assert len(task.requests) == 11
 

@@ -1,8 +1,10 @@
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from relay.domain.instants import SECOND
+from relay.domain.instants import SECOND, Instant
 from tests.relays import (
     HOOK,
     PENDING,
@@ -15,8 +17,8 @@ from tests.relays import (
 )
 
 
-def waits(at: list[int]) -> list[float]:
-    return [(later - earlier) / SECOND for earlier, later in zip(at, at[1:], strict=False)]
+def waits(at: Sequence[Instant]) -> list[float]:
+    return [(later - earlier) / SECOND for earlier, later in pairwise(at)]
 
 
 async def test_a_task_is_polled_at_once(relay: RelayInHand) -> None:
