@@ -345,7 +345,9 @@ def _log(connection: Connection, outcomes: Sequence[AttemptOutcome]) -> bool:
 
 
 def _transaction_stands(connection: Connection) -> bool:
-    """SQLite rolls a whole transaction back by itself when the disk is full: nothing may be taken for recorded then."""
+    """A savepoint saves nothing where the connection is lost, nor on SQLite, which may roll everything back on a full disk."""
+    if connection.invalidated:
+        return False
     return connection.dialect.name != "sqlite" or bool(
         getattr(connection.connection, "in_transaction", False)
     )
