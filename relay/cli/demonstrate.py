@@ -73,7 +73,7 @@ def _print_shortened(out: Console, options: Options) -> None:
         table.add_row(each.name, each.value.replace(",", " "), each.default.replace(",", " "))
     table.add_row("expires_in of what never ends", f"PT{SHORTEST_EXPIRY}S", "PT24H")
     out.print(table)
-    out.print(f"seed {options.seed}\n", style="dim")
+    out.print(f"--seed {options.seed} plays this again\n", style="dim")
 
 
 def _print_summary(out: Console, summary: Summary, took: float) -> None:

@@ -21,7 +21,7 @@ from relay.domain.instants import Instant, Span, seconds
 from relay.domain.registrations import RegistrationState
 from relay.webhook.signing import NEW_KEY, new_secret
 
-_SECONDS_IN_ALL: Final = 60
+_SECONDS_IN_ALL: Final = 90
 _SECONDS_UNTIL_BUSY: Final = 8
 _GLANCE_SECONDS: Final = 0.1
 _REQUEST_SECONDS: Final = 10

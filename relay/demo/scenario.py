@@ -15,7 +15,7 @@ STUDIO: Final = "studio"
 CLIENTS: Final = (SHOP, STUDIO)
 SHORTEST_EXPIRY: Final = 5
 POLL_DEADLINE_SECONDS: Final = 2
-ATTEMPT_DEADLINE_SECONDS: Final = 2
+ATTEMPT_DEADLINE_SECONDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

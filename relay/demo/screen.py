@@ -119,7 +119,7 @@ class LiveScreen:
         self._relay: Callable[[], Text] = Text
         self._notes: list[Text] = []
         self._live = Live(
-            console=console, get_renderable=self._render, refresh_per_second=_REFRESHES, transient=True
+            console=console, get_renderable=self.frame, refresh_per_second=_REFRESHES, transient=True
         )
 
     def __enter__(self) -> Self:
@@ -135,8 +135,9 @@ class LiveScreen:
         self._live.stop()
         for note in self._notes:
             self._console.print(note)
-        self._console.print()
-        self._console.print(table_of(self._rows, self._console.width))
+        if self._rows:
+            self._console.print()
+            self._console.print(table_of(self._rows, self._console.width))
 
     def relay_is(self, said: Callable[[], Text]) -> None:
         """`said` is asked each time the screen is drawn."""
@@ -148,7 +149,7 @@ class LiveScreen:
     def show(self, _: float, rows: Sequence[Row]) -> None:
         self._rows = rows
 
-    def _render(self) -> RenderableType:
+    def frame(self) -> RenderableType:
         width, height = self._console.size
         notes = self._notes[-_NOTES_SHOWN:]
         taken = sum(1 + (note.cell_len - 1) // width for note in notes)
@@ -184,7 +185,8 @@ class PlainScreen:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._console.print(table_of(self._rows, self._console.width))
+        if self._rows:
+            self._console.print(table_of(self._rows, self._console.width))
 
     def relay_is(self, said: Callable[[], Text]) -> None:
         """Nothing is drawn again here: the notes say it once."""
