@@ -22,8 +22,8 @@ COMMAND: Final = (str(Path(sys.executable).with_name("relay")),)
 MODULE: Final = (sys.executable, "-m", "relay")
 TOKEN: Final = "token-of-the-end-to-end-tests"
 
-WITHIN: Final = 20.0
-_PAUSE: Final = 0.02
+WITHIN: Final = 30.0
+_PAUSE: Final = 0.05
 
 
 async def until(asked: Callable[[], Awaitable[T]], *, within: float = WITHIN) -> T:
@@ -145,9 +145,16 @@ class RelayProcess:
 
 @asynccontextmanager
 async def serving(
-    environ: Mapping[str, str], folder: Path, command: Sequence[str] = (*COMMAND, "serve")
+    environ: Mapping[str, str],
+    folder: Path,
+    command: Sequence[str] = (*COMMAND, "serve"),
+    *,
+    operations_url: str | None = None,
 ) -> AsyncIterator[RelayProcess]:
-    """Run it in that folder until the end of the block, ready when the block begins."""
+    """Run it in that folder until the end of the block, ready when the block begins.
+
+    `operations_url` is where its health is, if not beside the API.
+    """
     with subprocess.Popen(  # noqa: ASYNC220 - asyncio's own would reap the process behind our back
         command,
         env=environ,
@@ -166,7 +173,7 @@ async def serving(
                 base_url=url, headers=headers, trust_env=False, timeout=30
             ) as client:
                 relay = RelayProcess(process=process, written=written, url=url, api=client)
-                await until(lambda: _is_ready(relay))
+                await until(lambda: _is_ready(client, operations_url or url))
                 yield relay
         finally:
             process.kill()
@@ -180,8 +187,8 @@ async def _listening(process: subprocess.Popen[bytes], written: Written) -> str 
     return None
 
 
-async def _is_ready(relay: RelayProcess) -> bool:
-    return (await relay.api.get("/readyz")).status_code == 200
+async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
+    return (await client.get(f"{url}/readyz")).status_code == 200
 
 
 def environment(neighbours: Neighbours, database_url: str, **more: str) -> dict[str, str]:
