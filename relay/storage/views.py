@@ -169,7 +169,7 @@ def created_view(registration: Registration, task: Task) -> RegistrationView:
             last_poll_at=task.last_poll_at,
             last_poll_result=task.last_poll_result,
             last_poll_http_status=task.last_poll_http_status,
-            next_at=task.next_at,
+            next_at=task.next_at if task.leased_until is None else None,
         ),
     )
 
