@@ -223,7 +223,11 @@ class Demo:
 
     def _rows(self) -> list[Row]:
         listed = {each.task_id: each for each in self._listed.values()}
-        return [Row(task=task, registration=listed.get(task.task_id)) for task in self._tasks]
+        accepted = {task.task_id for task in self._application.accepted.values()}
+        return [
+            Row(task=task, accepted=task.task_id in accepted, registration=listed.get(task.task_id))
+            for task in self._tasks
+        ]
 
     def _of_the_relay(self) -> Text:
         if self._killed_at is None:

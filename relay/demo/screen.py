@@ -31,14 +31,17 @@ _ENDED: Final = frozenset({"succeeded", "failed"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A planned task and what the relay last said of its registration, None before it was accepted."""
+    """A planned task, and what the relay last said of its registration: None before it did."""
 
     task: PlannedTask
+    accepted: bool
     registration: RegistrationResource | None
 
     @property
     def state(self) -> str:
-        return "to register" if self.registration is None else self.registration.state
+        if self.registration is None:
+            return "accepted" if self.accepted else "to register"
+        return self.registration.state
 
     @property
     def over(self) -> bool:

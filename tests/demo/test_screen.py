@@ -37,7 +37,7 @@ def registered(task: PlannedTask, state: str) -> Row:
             "delivery": None,
         }
     )
-    return Row(task=task, registration=resource)
+    return Row(task=task, accepted=True, registration=resource)
 
 
 def terminal(*, width: int = 80, height: int = 24) -> Console:

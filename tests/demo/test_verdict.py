@@ -92,7 +92,8 @@ def judged(
         "bad_signatures": 0,
         "duplicates": 0,
         "bodies_changed": 0,
-    } | totals
+        **totals,
+    }
     seen = {
         "task_id": TASK.task_id,
         "behaviour": "success",
