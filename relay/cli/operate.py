@@ -227,8 +227,9 @@ def demo(
 ) -> None:
     """See the main job in half a minute: tasks that end in every way, a relay killed in the middle, and nothing missed.
 
-    Everything runs on this machine, on free ports, and is gone afterwards; no configuration is read. Exit 0 only if
-    every promise held.
+    Everything runs on this machine, on free ports, and is gone afterwards; no configuration is read.
+
+    Exit 0 only if every promise held.
     """
     import importlib.util
 
