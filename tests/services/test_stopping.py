@@ -126,7 +126,9 @@ async def test_a_drain_gives_back_what_was_claimed_and_never_dialled(
         assert await due_rows(relay, queue) == [(relay.relay.clock.now(), None)]
 
 
-async def test_a_drain_ends_in_time_and_what_it_cut_off_is_sent_again_by_the_next_process(tmp_path: Path) -> None:
+async def test_a_drain_ends_in_time_and_what_it_cut_off_is_sent_again_by_the_next_process(
+    tmp_path: Path,
+) -> None:
     hands = HandClock()
     world = World(hands.clock.now)
     world.task("task-1", SUCCESS)

@@ -1,0 +1,110 @@
+import asyncio
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+
+from relay.transport import BlockedAddress
+from tests.api.problems import problem
+from tests.relays import (
+    FAILING,
+    HOOK,
+    OK,
+    SUCCESS,
+    Answer,
+    Held,
+    RelayInHand,
+    open_relay,
+    settings_for,
+    sqlite_url,
+)
+
+
+async def test_a_test_notification_is_signed_and_answered_with_its_attempt(relay: RelayInHand) -> None:
+    hook = relay.world.hook(HOOK, httpx.Response(202, text="thanks"))
+
+    answer = await relay.api.post("/v1/test", json={"callback_url": HOOK})
+
+    document = answer.json()
+    (request,) = hook.requests
+    body = orjson.loads(request.content)
+    assert answer.status_code == 200
+    assert document["attempt"] == {
+        "number": 1,
+        "at": "2026-11-18T11:06:40.000Z",
+        "duration_ms": 0.0,
+        "outcome": "accepted",
+        "http_status": 202,
+        "error": None,
+        "answer": "thanks",
+    }
+    assert document["event_id"] == request.headers["webhook-id"]
+    assert request.headers["webhook-signature"].startswith("v1,")
+    assert request.headers["relay-event-type"] == body["type"] == "relay.test"
+    assert set(body["data"].values()) == {None, "This is a test; no task stands behind it."}
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (FAILING, "rejected"),
+        (httpx.Response(429, headers={"retry-after": "60"}), "rejected"),
+        (httpx.ReadTimeout("slow"), "timeout"),
+        (BlockedAddress("callbacks may not lead to private addresses", final=False), "blocked"),
+    ],
+)
+async def test_a_test_has_one_try_is_stored_nowhere_and_pauses_nothing(
+    relay: RelayInHand, answer: Answer, outcome: str
+) -> None:
+    hook = relay.world.hook(HOOK, answer)
+    before = await relay.stored()
+
+    told = await relay.api.post("/v1/test", json={"callback_url": HOOK})
+    await relay.pass_time(3_600)
+
+    assert told.json()["attempt"]["outcome"] == outcome
+    assert len(hook.requests) == 1
+    assert await relay.stored() == before
+
+
+async def test_a_test_takes_a_slot_of_its_origin_and_gives_it_back(tmp_path: Path) -> None:
+    settings = settings_for(sqlite_url(tmp_path), delivery={"concurrency_per_origin": 1})
+    async with open_relay(settings) as relay:
+        held = Held(OK)
+        hook = relay.world.hook(HOOK, held)
+        relay.world.task("task-1", SUCCESS)
+        first = asyncio.create_task(relay.api.post("/v1/test", json={"callback_url": HOOK}))
+        await held.asked.wait()
+
+        second = await relay.api.post("/v1/test", json={"callback_url": HOOK})
+        elsewhere = await relay.api.post("/v1/test", json={"callback_url": "https://elsewhere.test/"})
+        registered = await relay.api.post(
+            "/v1/registrations", json={"task_id": "task-1", "callback_url": HOOK}
+        )
+        while not await relay.execute("SELECT * FROM events"):
+            pass
+        await relay.relay.delivering.run_once()
+        meanwhile = len(hook.requests)
+        held.go.set()
+        await first
+        await relay.settle()
+
+        state = (await relay.read(registered.json()["id"]))["state"]
+        again = await relay.api.post("/v1/test", json={"callback_url": HOOK})
+
+    assert "slot" in problem(second, 503)["detail"]
+    assert second.headers["retry-after"] == "2"
+    assert elsewhere.status_code == 200
+    assert meanwhile == 1
+    assert state == "delivered"
+    assert again.status_code == 200
+
+
+async def test_no_test_is_sent_while_the_relay_stops(relay: RelayInHand) -> None:
+    relay.relay.begin_drain()
+
+    answer = await relay.api.post("/v1/test", json={"callback_url": HOOK})
+
+    assert "stopping" in problem(answer, 503)["detail"]
+    assert relay.world.everything_sent.requests == []
