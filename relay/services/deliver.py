@@ -65,7 +65,9 @@ class Delivering(Work[ClaimedDelivery]):
     async def test(self, client: Client, url: CallbackUrl) -> tuple[EventId, Attempt]:
         """Send one signed `relay.test`, which is stored nowhere, takes a slot and moves no lane. Raises Overloaded."""
         lane = origin_lane(client.name, url.origin)
-        if self._slots(lane) <= 0 or self._draining:
+        if self._draining:
+            raise Overloaded("the relay is stopping; try again in a moment")
+        if self._slots(lane) <= 0:
             raise Overloaded("every slot of that callback's origin is taken; try again in a moment")
         event = test_event_id(self._clock.now(), self._rng.getrandbits(RANDOM_BITS))
         self._per_lane[lane] += 1
