@@ -29,7 +29,9 @@ class Hand:
 
 
 def test_a_new_clock_says_what_the_wall_says() -> None:
-    assert Hand().clock().now() == NOON
+    clock = Hand().clock()
+
+    assert (clock.now(), clock.skew, clock.halted) == (NOON, 0, False)
 
 
 def test_now_goes_on_with_the_monotonic_clock_whatever_becomes_of_the_wall() -> None:
