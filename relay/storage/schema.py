@@ -19,6 +19,7 @@ from relay.storage.tables import facts
 
 EPOCH: Final = 1
 """The epoch this program was written for."""
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _MIGRATION_LOCK: Final = 0x72656C6179  # "relay": one migration at a time on a PostgreSQL server
 _SET: Final = text(
@@ -26,7 +27,7 @@ _SET: Final = text(
 )
 
 
-def migrate(connection: Connection) -> tuple[str | None, str | None]:
+def migrate(connection: Connection, migrations: Path = MIGRATIONS) -> tuple[str | None, str | None]:
     """Bring the schema to this program's revision, in the one transaction; answers with the revisions before and after.
 
     A schema that a newer program has made is left as it is, where its epoch allows.
@@ -34,24 +35,24 @@ def migrate(connection: Connection) -> tuple[str | None, str | None]:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
     before = revision(connection)
-    if before is not None and not _known(before):
+    if before is not None and not _known(before, migrations):
         check_epoch(connection)
         return before, before
-    config = _config()
+    config = _config(migrations)
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     return before, revision(connection)
 
 
-def check(connection: Connection) -> None:
+def check(connection: Connection, migrations: Path = MIGRATIONS) -> None:
     """Raises SchemaMismatch where the schema is older than this program, or its epoch newer."""
     current = revision(connection)
     if current is None:
         raise SchemaMismatch("the database holds no schema yet: run `relay migrate`")
     check_epoch(connection)
-    if _known(current) and current != head():
+    if _known(current, migrations) and current != head(migrations):
         raise SchemaMismatch(
-            f"the database is at revision {current}, this program needs {head()}: run `relay migrate`"
+            f"the database is at revision {current}, this program needs {head(migrations)}: run `relay migrate`"
         )
 
 
@@ -68,8 +69,8 @@ def revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def head() -> str:
-    found = _script().get_current_head()
+def head(migrations: Path = MIGRATIONS) -> str:
+    found = _script(migrations).get_current_head()
     if found is None:
         raise SchemaMismatch("this program was installed without its migrations")
     return found
@@ -89,16 +90,16 @@ def note_seen(connection: Connection, now: Instant) -> None:
     connection.execute(_SET, {"name": "seen_at", "value": now})
 
 
-def _known(wanted: str) -> bool:
-    return any(script.revision == wanted for script in _script().walk_revisions())
+def _known(wanted: str, migrations: Path) -> bool:
+    return any(script.revision == wanted for script in _script(migrations).walk_revisions())
 
 
-def _script() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
+def _script(migrations: Path) -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config(migrations))
 
 
-def _config() -> Config:
+def _config(migrations: Path) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
