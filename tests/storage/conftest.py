@@ -85,10 +85,10 @@ def store(request: pytest.FixtureRequest, backend: Backend) -> Store:
     return found
 
 
-@pytest.fixture(params=get_args(Backend))
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture
+def empty_url(request: pytest.FixtureRequest, backend: Backend, tmp_path: Path) -> str:
     """A database without a schema."""
-    if request.param == "sqlite":
+    if backend == "sqlite":
         return f"sqlite:///{tmp_path / 'empty.db'}"
     server: PostgresServer = request.getfixturevalue("postgres_server")
     return server.url_for(server.create_database())

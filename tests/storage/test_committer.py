@@ -277,3 +277,23 @@ async def test_what_was_never_opened_can_be_closed(store: Store, metrics: Metric
     await writes.close()
 
     assert await names(store) == []
+
+
+async def test_closing_does_not_wait_for_a_database_that_hangs(store: Store, metrics: Metrics) -> None:
+    gate = Gate()
+
+    def hanging(connection: Connection, wanted: Sequence[str]) -> list[str]:
+        gate.stop(connection)
+        return add(connection, wanted)
+
+    writes = committer(store, metrics, hanging, keeps=True)
+    writes.open()
+    submitted = asyncio.create_task(writes.submit(["a"]))
+    await gate.reached()
+
+    await asyncio.wait_for(writes.close(), 10)
+    answered = submitted.done()
+    submitted.cancel()
+    gate.open()
+
+    assert not answered

@@ -349,3 +349,13 @@ async def test_a_server_that_is_not_there_is_named_by_no_address(time: HandTime)
         await open_database("postgresql://user:hidden@127.0.0.1:1/name", time.clock, pool_size=1).probe()
 
     assert str(raised.value) == "the database does not answer"
+
+
+async def test_a_database_that_does_not_exist_is_the_databases_fault(postgres: Store) -> None:
+    database = open_database(postgres.url + "_not", postgres.time.clock, pool_size=1)
+
+    with pytest.raises(DatabaseUnavailable) as raised:
+        await database.probe()
+    await database.close()
+
+    assert str(raised.value) == "the database failed: InvalidCatalogNameError"
