@@ -22,7 +22,7 @@ COMMAND: Final = (str(Path(sys.executable).with_name("relay")),)
 MODULE: Final = (sys.executable, "-m", "relay")
 TOKEN: Final = "token-of-the-end-to-end-tests"
 
-WITHIN: Final = 30.0
+WITHIN: Final = 60.0
 _PAUSE: Final = 0.05
 
 

@@ -14,7 +14,7 @@ from tests.e2e.neighbours import CAMB_KEY, SIGNING_SECRET, Neighbours
 from tests.e2e.processes import TOKEN, RelayProcess, environment, serving, sqlite_url, until
 from tests.sockets import unused_port
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 STALE_KEY: Final = "canary-camb-key-that-is-refused"
 STALE_TOKEN: Final = "canary-token-of-another-client"

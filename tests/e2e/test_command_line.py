@@ -17,7 +17,7 @@ from tests.e2e.processes import COMMAND, MODULE, TOKEN, environment, run, servin
 from tests.postgres import PostgresServer
 from tests.sockets import unused_port
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 USAGE: Final = 2
 

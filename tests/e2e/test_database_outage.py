@@ -12,7 +12,7 @@ from tests.e2e.neighbours import Neighbours
 from tests.e2e.processes import RelayProcess, environment, serving, sqlite_url, until
 from tests.postgres import PostgresServer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 IN_FLIGHT: Final = 8
 """As many as one origin gets at once."""

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from pathlib import Path
+from typing import Final
 
 import httpx
 import pytest
@@ -10,9 +11,9 @@ import pytest
 from tests.e2e.neighbours import Neighbours
 from tests.e2e.processes import RelayProcess, environment, serving, sqlite_url, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
-IDLE_STOP = 3.0
+IDLE_STOP: Final = 5.0
 """Seconds: nothing is waited for, but an interpreter takes its time to leave."""
 
 

@@ -11,7 +11,7 @@ from tests.e2e.neighbours import CAMB_KEY, Neighbours, neighbours_at
 from tests.e2e.processes import environment, serving, sqlite_url
 from tests.sockets import ACCEPTED, SocketServer, answer, listening
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 TASK_IDS = {
     "a/b?c": b"a%2Fb%3Fc",
