@@ -16,6 +16,8 @@ FAILED_WORDS: Final = frozenset({"ERROR", "FAILED", "TIMEOUT", "PAYMENT_REQUIRED
 PENDING_WORDS: Final = frozenset({"PENDING"})
 MAX_RUN_ID: Final = 2**63 - 1
 
+_NULL: Final = b"null"
+
 
 class TaskState(StrEnum):
     WATCHING = "watching"
@@ -142,8 +144,8 @@ def parse_report(body: bytes) -> TaskReport | None:
         return None
     try:
         message = orjson.dumps(value.get("message"))
-    except orjson.JSONEncodeError:  # nested deeper than it can be written again
-        return None
+    except orjson.JSONEncodeError:  # nested deeper than it can be written again; the payload still has it
+        message = _NULL
     return TaskReport(
         status=_text(value.get("status")),
         run_id=_run_id(value.get("run_id")),
