@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tests.bench import notification, registration
+from tests.bench import detection, memory, notification, queue_find, registration
 from tests.bench.surroundings import Surroundings, surroundings
 from tests.bench.table import Part, show
 
@@ -14,6 +14,9 @@ PARTS: Final[Mapping[str, Callable[[Surroundings], Part]]] = MappingProxyType(
     {
         "notification": notification.measure,
         "registration": registration.measure,
+        "detection": detection.measure,
+        "queue": queue_find.measure,
+        "memory": memory.measure,
     }
 )
 

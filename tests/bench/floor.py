@@ -71,7 +71,7 @@ async def _work(transport: AiohttpTransport, question: dict[str, Any], numbers: 
 
 async def main() -> None:
     async with AiohttpTransport(tls_context()) as transport:
-        while line := sys.stdin.readline():  # noqa: ASYNC251 - nothing else runs between two rounds
+        while line := sys.stdin.readline():
             question = orjson.loads(line)
             numbers = iter(range(question["tasks"]))
             async with asyncio.TaskGroup() as group:

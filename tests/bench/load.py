@@ -50,7 +50,7 @@ async def _connection(
 
 
 async def main() -> None:
-    while line := sys.stdin.readline():  # noqa: ASYNC251 - nothing else runs between two rounds
+    while line := sys.stdin.readline():
         question = orjson.loads(line)
         answers: Counter[str] = Counter()
         waits: list[float] = []

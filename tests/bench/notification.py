@@ -19,6 +19,7 @@ CONCURRENCY: Final = 50
 TASKS: Final = 2_000
 THREADS: Final = 200
 ROUND_SECONDS: Final = 60.0
+ROUNDS_SECONDS: Final = 45.0
 RAISED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "RELAY_CAMB__RATE_PER_SECOND": "10000",
@@ -113,7 +114,7 @@ def measure(around: Surroundings) -> Part:
         trial = Trial(around, tasks, stack)
         trial.walls.clear()
         relay, floor, page, post = [], [], [], []
-        for number in range(1, around.rounds + 1):
+        for number in around.rounds(ROUNDS_SECONDS):
             relay.append(trial.relay(number))
             floor.append(trial.floor(number))
             page.append(trial.page(number, notifies=False))
@@ -150,10 +151,14 @@ def measure(around: Surroundings) -> Part:
             ),
         ],
         notes=[
-            f"notification: {tasks} tasks a round, {around.rounds} rounds of each in turn; SQLite, synchronous=FULL, "
-            f"JSON log to a file; raised: {', '.join(f'{k}={v}' for k, v in RAISED.items())}",
-            f"threads: {min(THREADS, tasks)} at once, each asking through `requests` without a session, as on CAMB's page, "
-            "without TLS, its sleep cut to 0.5 s",
+            (
+                f"notification: {len(relay)} rounds of {tasks} tasks, each in turn; SQLite, synchronous=FULL, "
+                f"JSON log to a file; raised: {', '.join(f'{k}={v}' for k, v in RAISED.items())}"
+            ),
+            (
+                f"threads: {min(THREADS, tasks)} at once, each asking through `requests` without a session, as on CAMB's page, "
+                "without TLS, its sleep cut to 0.5 s"
+            ),
         ],
     )
 

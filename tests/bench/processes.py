@@ -116,7 +116,7 @@ class RelayProcess(Process):
                 "RELAY_CALLBACKS__ALLOW_NETWORKS": "loopback",
                 "RELAY_CALLBACKS__ALLOW_HTTP": "allowed-networks",
             }
-            | settings,
+            | dict(settings),
         )
         until(lambda: '"relay.listening"' in self.log.read_text() or not self.running, START_SECONDS)
         if not self.running:

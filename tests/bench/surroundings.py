@@ -1,23 +1,36 @@
 """What every figure is measured in: a folder on a real disk, the simulator and the receiver."""
 
-from contextlib import ExitStack, contextmanager
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from tests.bench.processes import ROOT, SIGNING_SECRET, Listening
+
+ROUNDS: Final = 5
+ROUNDS_QUICK: Final = 2
+FEWEST: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """`rounds` are how many samples a ratio is the median of; `quick` asks for fewer and smaller ones."""
+    """`quick` asks for fewer and smaller samples."""
 
     folder: Path
     camb: str
     callbacks: str
-    rounds: int
     quick: bool
+
+    def rounds(self, seconds: float) -> Iterator[int]:
+        """Numbers from 1: as many as a ratio is the median of, fewer where they take longer than so many seconds."""
+        begun = time.monotonic()
+        for number in range(1, 1 + (ROUNDS_QUICK if self.quick else ROUNDS)):
+            if number > FEWEST and time.monotonic() - begun > seconds:
+                return
+            yield number
 
 
 @contextmanager
@@ -34,6 +47,5 @@ def surroundings(*, quick: bool) -> Iterator[Surroundings]:
             folder=folder,
             camb=camb.origin,
             callbacks=callbacks.origin,
-            rounds=2 if quick else 5,
             quick=quick,
         )

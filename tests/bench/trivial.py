@@ -1,8 +1,8 @@
 """The least that a Starlette route can be: a fixed JSON answer to a POST, behind uvicorn as the relay sets it up."""
 
-import asyncio
 import socket
 import sys
+from typing import Final
 
 import orjson
 import uvicorn
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-BACKLOG = 2048
+BACKLOG: Final = 2048
 
 
 async def accepted(request: Request) -> Response:
