@@ -42,8 +42,8 @@ def measure(around: Surroundings) -> Part:
                 f"raised: {', '.join(f'{k}={v}' for k, v in RAISED.items())}"
             ),
             (
-                f"detection at the default rate is measured with {FEW} tasks alone: a rate of 10/s keeps {10 * PACE_SECONDS} tasks "
-                "at their longest pace, and above that polls queue by design"
+                f"detection at the default rate is measured with {FEW} tasks alone: a rate of 10/s keeps "
+                f"{10 * PACE_SECONDS} tasks at their longest pace, and above that polls queue by design"
             ),
         ],
     )
