@@ -15,6 +15,7 @@ from relay.domain.kinds import KINDS
 from relay.domain.lanes import Budget, LaneName, key_lane
 from relay.domain.pacing import Pace
 from relay.domain.tasks import PollAnswer, PollResult, TaskReport
+from relay.domain.watching import Task
 from relay.services.work import Work
 from relay.storage import polls
 from relay.storage.committer import Committer
@@ -127,15 +128,12 @@ class Polling(Work[ClaimedPoll]):
         if recorded.announced:
             self._announced()
         if recorded.task is not None and isinstance(answer, TaskReport) and answer.ending is not None:
-            self._tell_ended(answer, recorded)
+            self._tell_ended(recorded.task, answer, outcome.poll.ended_at, told=len(recorded.announced))
 
-    def _tell_ended(self, report: TaskReport, recorded: RecordedPoll) -> None:
-        task = recorded.task
-        if task is None or task.first_terminal_at is None:
-            return
+    def _tell_ended(self, task: Task, report: TaskReport, seen_at: Instant, *, told: int) -> None:
         if task.last_pending_at is not None:
-            self._metrics.detection_window.observe(seconds(task.first_terminal_at - task.last_pending_at))
-        self._metrics.polls_saved.inc(max(0, len(recorded.announced) - 1) * task.polls)
+            self._metrics.detection_window.observe(seconds(seen_at - task.last_pending_at))
+        self._metrics.polls_saved.inc(max(0, told - 1) * task.polls)
         _log.info(
             "task.ended",
             client=task.client,
@@ -144,7 +142,7 @@ class Polling(Work[ClaimedPoll]):
             state=task.state,
             status=report.status,
             polls=task.polls,
-            registrations=len(recorded.announced),
+            registrations=told,
         )
 
     def _tell_unknown(self, answer: PollAnswer) -> None:
