@@ -267,8 +267,13 @@ async def test_a_stalled_attempt_that_succeeds_late_counts_though_another_has_fa
     assert len(await relay.attempts(item["id"])) == 2
 
 
-async def test_a_2xx_after_a_cancel_changes_nothing_and_is_logged(relay: RelayInHand) -> None:
-    held = Held(OK)
+@pytest.mark.parametrize(
+    ("response", "outcome"), [(OK, "accepted"), (httpx.Response(410), "rejected"), (FAILING, "rejected")]
+)
+async def test_what_arrives_after_a_cancel_changes_nothing_and_is_logged(
+    relay: RelayInHand, response: httpx.Response, outcome: str
+) -> None:
+    held = Held(response)
     relay.world.task("task-1", SUCCESS)
     relay.world.hook(HOOK, held)
     answer = await relay.api.post("/v1/registrations", json={"task_id": "task-1", "callback_url": HOOK})
@@ -283,8 +288,10 @@ async def test_a_2xx_after_a_cancel_changes_nothing_and_is_logged(relay: RelayIn
     assert cancelled.status_code == 200
     assert (await relay.read(registration))["state"] == "cancelled"
     assert [(line["event"], line["outcome"], line["applied"]) for line in logs] == [
-        ("delivery.attempted", "accepted", False)
+        ("delivery.attempted", outcome, False)
     ]
+    assert relay.metric("relay_deliveries_dead_total", reason="gone") == 0
+    assert relay.metric("relay_delivery_latency_seconds_count") == 0
 
 
 async def test_nothing_is_claimed_after_a_cancel(relay: RelayInHand) -> None:

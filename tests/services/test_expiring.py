@@ -80,7 +80,8 @@ async def test_a_task_whose_last_registration_expired_is_polled_no_more(relay: R
 async def test_where_no_poll_can_be_made_the_verdict_falls_two_minutes_late(relay: RelayInHand) -> None:
     relay.world.task("task-1", UNAUTHORIZED)
     registration = await relay.register(expires_in=60)
-    await walk(relay, 179)
+    await walk(relay, 170, 10)
+    await walk(relay, 9)
     before = (await relay.read(registration))["state"]
 
     await walk(relay, 1)
@@ -129,10 +130,10 @@ async def test_a_task_that_camb_does_not_know_is_lost_after_three_404s_and_the_g
 ) -> None:
     relay.world.task("task-1", NOT_FOUND, route="dub")
     registration = await relay.register(kind="dub")
-    await walk(relay, 599)
+    await walk(relay, 590, 10)
     before = (await relay.read(registration))["state"]
 
-    await walk(relay, 61)
+    await walk(relay, 70, 10)
 
     (document,) = told(relay)
     assert before == "watching"
