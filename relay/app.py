@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
@@ -29,7 +30,7 @@ from relay.domain.addresses import AllowHttp, NetworkPolicy, parse_networks
 from relay.domain.deliveries import RetryPolicy
 from relay.domain.errors import DatabaseUnavailable, RelayError
 from relay.domain.ids import RANDOM_BITS, uuid7_hex
-from relay.domain.instants import Instant, seconds, span_of
+from relay.domain.instants import Instant, Span, seconds, span_of
 from relay.domain.kinds import KINDS
 from relay.domain.lanes import Budget
 from relay.domain.pacing import Pace
@@ -63,7 +64,7 @@ MEASURE_SECONDS: Final = 10.0
 MOST_WAITING: Final = 20_000
 """Registrations that may wait for their commit before the API answers 503."""
 
-_LOOKUP_THREADS: Final = 16
+_LOOKUP_THREADS: Final = 256  # started when they are needed: as many hanging names hold nobody else up
 
 _log = structlog.get_logger()
 
@@ -117,7 +118,7 @@ class Relay:
         self._outside = outside
         self._accept_clock = accept_clock
         self._closing = AsyncExitStack()
-        self._scheduler = Scheduler()
+        self._scheduler = Scheduler(self.metrics)
         self.database = open_database(
             settings.database.url.get_secret_value(), clock, pool_size=settings.database.pool_size
         )
@@ -139,6 +140,7 @@ class Relay:
             "attempts", write=deliveries.record, keeps=True
         )
         self.new_request_id = partial(_request_id, clock, rng)
+        self._committers: tuple[Committer[Any, Any], ...] = (self._accepted, self._polled, self._attempted)
         works_here = settings.role != "api"
         self.delivering = self._build_delivering(rng)
         self.polling = self._build_polling(rng)
@@ -178,16 +180,16 @@ class Relay:
         """Open everything in order. Raises DatabaseUnavailable, SchemaMismatch among it."""
         async with AsyncExitStack() as opened:
             opened.callback(self._outside.close)
-            opened.push_async_callback(self.database.close)
             if self._file_lock is not None:
                 self._file_lock.acquire()
                 opened.callback(self._file_lock.release)
+            opened.push_async_callback(self.database.close)
             await self._prepare_database()
             for transport in (self._outside.camb, self._outside.callbacks):
                 await opened.enter_async_context(transport)
-            for committer in (self._accepted, self._polled, self._attempted):
+            for committer in self._committers:
                 committer.open()
-                opened.push_async_callback(committer.close)
+            opened.push_async_callback(self._close_committers)
             self._start_jobs()
             opened.callback(self._scheduler.shutdown)
             self._closing = opened.pop_all()
@@ -211,6 +213,9 @@ class Relay:
         await self._closing.aclose()
         _log.info("relay.stopped")
 
+    async def _close_committers(self) -> None:
+        await asyncio.gather(*(committer.close() for committer in self._committers))
+
     def begin_drain(self) -> None:
         """Not ready any more, and nothing is claimed from here on."""
         if self.draining:
@@ -224,8 +229,11 @@ class Relay:
     async def drain(self) -> None:
         """Let what is under way finish, within the drain."""
         self.begin_drain()
-        left = seconds(max(0, self._drain_until - self.clock.now()))
-        await asyncio.gather(*(work.drain(left) for work in self.works))
+        await self._scheduler.drain(self._drain_left())
+        await asyncio.gather(*(work.drain(self._drain_left) for work in self.works))
+
+    def _drain_left(self) -> float:
+        return seconds(max(0, self._drain_until - self.clock.now()))
 
     async def probe(self) -> None:
         """Read the reference clock, and with it ask whether the database answers."""
@@ -240,7 +248,12 @@ class Relay:
         self.metrics.clock_skew.set(seconds(self.clock.skew))
         self.metrics.clock_halted.set(self.clock.halted)
         if self.clock.halted and not before:
-            _log.error("clock.halted", skew_seconds=seconds(self.clock.skew), halted="expiry and prune")
+            _log.error(
+                "clock.halted",
+                skew_seconds=seconds(self.clock.skew),
+                halted="expiry and prune",
+                remedy="set the clock right, or restart with `relay serve --accept-clock`",
+            )
         elif before and not self.clock.halted:
             _log.warning("clock.believed_again")
 
@@ -251,10 +264,10 @@ class Relay:
         last_seen = None if self._accept_clock else await self.database.read(schema.seen_at)
         self.clock.begin(await self.database.reference_time(), last_seen)
         if self.works:
-            delivery = self.settings.delivery
-            longest = max(*delivery.retry_schedule, delivery.retry_after_ceiling) * (1 + delivery.jitter)
             alone = self._file_lock is not None
-            await self.database.write(queue.begin, self.clock.now(), span_of(longest), alone=alone)
+            await self.database.write(
+                queue.begin, self.clock.now(), _longest_waits(self.settings), alone=alone
+            )
 
     def _start_jobs(self) -> None:
         self._scheduler.every(PROBE_SECONDS, "probe", self.probe)
@@ -371,6 +384,14 @@ def _paces(settings: Settings) -> dict[str, Pace]:
         )
         for kind in KINDS
     }
+
+
+def _longest_waits(settings: Settings) -> dict[queue.Queue, Span]:
+    delivery, polling = settings.delivery, settings.polling
+    leases = settings.camb.deadline + timedelta(minutes=1)
+    retry = max(*delivery.retry_schedule, delivery.retry_after_ceiling) * (1 + delivery.jitter)
+    pace = max(polling.max_pace, polling.slow_max_pace) * (1 + polling.jitter) + leases
+    return {queue.TASKS: span_of(pace), queue.DELIVERIES: span_of(retry)}
 
 
 def _request_id(clock: Clock, rng: random.Random) -> str:
