@@ -71,7 +71,7 @@ async def test_a_full_disk_refuses_registrations_whole_and_takes_them_again(rela
     await free_the_disk(relay)
     accepted = await relay.api.post("/v1/registrations/batch", json={"registrations": items})
 
-    assert problem(refused, 503)["detail"] == "the database does not answer; nothing was stored"
+    assert "the database does not answer" in problem(refused, 503)["detail"]
     assert refused.headers["retry-after"] == "2"
     assert meanwhile == before
     assert {item["http_status"] for item in accepted.json()["data"]} == {201}
@@ -198,3 +198,21 @@ async def test_what_a_row_itself_causes_is_a_500_for_its_caller_and_nobody_else(
     problem(bad, 500)
     assert good.status_code == 201
     assert [line["event"] for line in logs if line["log_level"] == "error"] == ["request.failed"]
+
+
+async def test_a_claim_that_raises_is_told_and_is_not_the_last(relay: RelayInHand) -> None:
+    relay.world.task("task-1", PENDING, SUCCESS)
+    registration = await relay.register()
+    await relay.execute("CREATE TRIGGER picky BEFORE UPDATE ON tasks BEGIN SELECT RAISE(ABORT, 'picky'); END")
+
+    with capture_logs() as logs:
+        relay.hands.advance(2)
+        await relay.relay.polling.run_once()
+    await relay.execute("DROP TRIGGER picky")
+    await relay.tick()
+
+    assert [(line["event"], line["queue"], line["exc_info"]) for line in logs] == [
+        ("claim.failed", "tasks", True)
+    ]
+    assert relay.metric("relay_errors_total", work="tasks") == 1
+    assert (await relay.read(registration))["state"] == "delivered"
