@@ -9,6 +9,9 @@ from relay.domain.instants import HOUR, Instant, Span
 LARGEST_STEP: Final = HOUR
 """A reference clock that is further off than this is not believed until somebody says so."""
 
+SLOWDOWN: Final = 10
+"""By one part in so many `now` goes slower while the reference is behind it."""
+
 
 class Clock:
     """`now` is monotonic plus an offset that follows a reference clock: the wall clock on SQLite, the database's on PostgreSQL.
@@ -20,6 +23,7 @@ class Clock:
         self._monotonic = monotonic
         self._wall = wall
         self._offset = wall() - monotonic()
+        self._read_at = monotonic()
         self.skew = Span(0)
         """How far ahead of `now` the reference was when it was last read."""
 
@@ -31,16 +35,19 @@ class Clock:
         return Instant(self._wall())
 
     def begin(self, reference: Instant, last_seen: Instant | None) -> None:
-        """Start at `reference`, or at `last_seen` where the reference has fallen more than LARGEST_STEP behind it."""
-        believed = last_seen is None or reference >= last_seen - LARGEST_STEP
-        start = reference if believed or last_seen is None else last_seen
-        self._offset = start - self._monotonic()
+        """Start at `reference`, or at `last_seen` where the reference has fallen behind it."""
+        start = reference if last_seen is None else max(reference, last_seen)
+        self._read_at = self._monotonic()
+        self._offset = start - self._read_at
         self.follow(reference)
 
     def follow(self, reference: Instant) -> None:
+        """Go forward to the reference at once, and back to it by slowing down: `now` never goes back."""
+        read_at = self._monotonic()
+        elapsed, self._read_at = read_at - self._read_at, read_at
         self.skew = Span(reference - self.now())
         if not self.halted:
-            self._offset += self.skew
+            self._offset += max(self.skew, -(elapsed // SLOWDOWN))
 
     @property
     def halted(self) -> bool:
@@ -49,4 +56,6 @@ class Clock:
 
 
 def system_clock() -> Clock:
-    return Clock(monotonic=lambda: time.monotonic_ns() // 1000, wall=lambda: time.time_ns() // 1000)
+    """On Linux its monotonic clock goes on while the machine sleeps, where Python's own stands still."""
+    source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return Clock(monotonic=lambda: time.clock_gettime_ns(source) // 1000, wall=lambda: time.time_ns() // 1000)

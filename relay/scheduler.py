@@ -1,12 +1,14 @@
-"""APScheduler, and the order in which it can be stopped without cancelling what runs."""
+"""APScheduler: interval jobs, which it begins and does not own, so that stopping it cancels nothing."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC
 from typing import Final
 
 import structlog
-from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from relay.services.running import Running
+from relay.telemetry import Metrics
 
 _MISFIRE_GRACE_SECONDS: Final = 60
 
@@ -14,17 +16,24 @@ _log = structlog.get_logger()
 
 
 class Scheduler:
-    """Interval jobs. Each returns quickly: what it starts has another owner, so that a stop cancels nothing."""
+    """Interval jobs. A job that is still under way when its time comes again is left alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._running = Running()
+        self._under_way: set[str] = set()
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": _MISFIRE_GRACE_SECONDS},
         )
-        self._scheduler.add_listener(_failed, EVENT_JOB_ERROR)
 
     def every(self, seconds: float, name: str, job: Callable[[], Awaitable[None]]) -> None:
-        self._scheduler.add_job(job, "interval", seconds=seconds, id=name, name=name)
+        async def begin() -> None:
+            if name not in self._under_way:
+                self._under_way.add(name)
+                self._running.start(self._owned(name, job))
+
+        self._scheduler.add_job(begin, "interval", seconds=seconds, id=name, name=name)
 
     def start(self) -> None:
         self._scheduler.start()
@@ -33,10 +42,18 @@ class Scheduler:
         """Begin no job any more; those that run go on."""
         self._scheduler.pause()
 
+    async def drain(self, seconds: float) -> None:
+        """Wait for the jobs that run, at most so long."""
+        await self._running.drain(seconds)
+
     def shutdown(self) -> None:
-        """To be called once the jobs' own work has been awaited."""
         self._scheduler.shutdown(wait=False)
 
-
-def _failed(event: JobExecutionEvent) -> None:
-    _log.error("job.failed", job=event.job_id, exc_info=event.exception)
+    async def _owned(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await job()
+        except Exception:  # noqa: BLE001 - one tick that fails must not be the last; the next one tries again
+            self._metrics.errors.labels(name).inc()
+            _log.exception("job.failed", job=name)
+        finally:
+            self._under_way.discard(name)

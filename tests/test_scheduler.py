@@ -3,6 +3,7 @@ import asyncio
 from structlog.testing import capture_logs
 
 from relay.scheduler import Scheduler
+from relay.telemetry import Metrics
 
 SOON = 0.01
 
@@ -22,7 +23,7 @@ class Job:
 
 
 async def test_a_job_runs_at_every_interval() -> None:
-    scheduler, job = Scheduler(), Job(reached_at=3)
+    scheduler, job = Scheduler(Metrics()), Job(reached_at=3)
     scheduler.every(SOON, "job", job.run)
 
     scheduler.start()
@@ -44,7 +45,8 @@ async def test_a_job_that_raises_is_told_and_runs_again() -> None:
             again.set()
         raise ZeroDivisionError
 
-    scheduler = Scheduler()
+    metrics = Metrics()
+    scheduler = Scheduler(metrics)
     scheduler.every(SOON, "failing", fail)
     with capture_logs() as logs:
         scheduler.start()
@@ -54,7 +56,8 @@ async def test_a_job_that_raises_is_told_and_runs_again() -> None:
 
     assert logs[0]["event"] == "job.failed"
     assert (logs[0]["job"], logs[0]["log_level"]) == ("failing", "error")
-    assert isinstance(logs[0]["exc_info"], ZeroDivisionError)
+    assert logs[0]["exc_info"] is True
+    assert metrics.registry.get_sample_value("relay_errors_total", {"work": "failing"}) == len(logs)
 
 
 async def test_a_paused_scheduler_begins_nothing_and_lets_what_runs_go_on() -> None:
@@ -69,7 +72,7 @@ async def test_a_paused_scheduler_begins_nothing_and_lets_what_runs_go_on() -> N
         finished.set()
 
     witness = Job(reached_at=3)
-    scheduler, other = Scheduler(), Scheduler()
+    scheduler, other = Scheduler(Metrics()), Scheduler(Metrics())
     scheduler.every(SOON, "slow", slow)
     other.every(SOON, "witness", witness.run)
     scheduler.start()
@@ -89,7 +92,7 @@ async def test_a_paused_scheduler_begins_nothing_and_lets_what_runs_go_on() -> N
 async def test_one_job_that_takes_long_holds_up_no_other() -> None:
     never = asyncio.Event()
     quick = Job(reached_at=2)
-    scheduler = Scheduler()
+    scheduler = Scheduler(Metrics())
 
     async def slow() -> None:
         await never.wait()
@@ -103,3 +106,50 @@ async def test_one_job_that_takes_long_holds_up_no_other() -> None:
     scheduler.shutdown()
 
     assert quick.runs >= 2
+
+
+async def test_a_job_that_runs_is_waited_for_and_not_cancelled() -> None:
+    begun, finish = asyncio.Event(), asyncio.Event()
+    ended = []
+
+    async def slow() -> None:
+        begun.set()
+        await finish.wait()
+        ended.append("whole")
+
+    scheduler = Scheduler(Metrics())
+    scheduler.every(SOON, "slow", slow)
+    scheduler.start()
+    async with asyncio.timeout(10):
+        await begun.wait()
+        scheduler.pause()
+        asyncio.get_running_loop().call_soon(finish.set)
+        await scheduler.drain(10)
+    scheduler.shutdown()
+
+    assert ended == ["whole"]
+
+
+async def test_a_job_whose_time_comes_while_it_runs_is_begun_once() -> None:
+    begun, never = asyncio.Event(), asyncio.Event()
+    runs = 0
+
+    async def slow() -> None:
+        nonlocal runs
+        runs += 1
+        begun.set()
+        await never.wait()
+
+    witness = Job(reached_at=3)
+    scheduler = Scheduler(Metrics())
+    scheduler.every(SOON, "slow", slow)
+    scheduler.start()
+    async with asyncio.timeout(10):
+        await begun.wait()
+        scheduler.every(SOON, "witness", witness.run)
+        await witness.reached.wait()
+    never.set()
+    await scheduler.drain(1)
+    scheduler.shutdown()
+
+    assert runs == 1

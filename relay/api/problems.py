@@ -21,6 +21,7 @@ CONTENT_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 2
 
 _RETRY_AFTER: Final = {"retry-after": str(RETRY_AFTER_SECONDS)}
+_UNAVAILABLE: Final = "the database does not answer; send the same request again, which never stores it twice"
 _TITLES: Final = {
     400: "The body is not JSON",
     401: "Not authenticated",
@@ -74,7 +75,7 @@ def problem_of(error: RelayError, request_id: str | None) -> tuple[dict[str, Any
         case Overloaded():
             return problem(503, str(error), request_id=request_id), _RETRY_AFTER
         case DatabaseUnavailable():
-            detail = "the database does not answer; nothing was stored"
+            detail = _UNAVAILABLE
             return problem(503, detail, request_id=request_id), _RETRY_AFTER
         case _:
             raise error

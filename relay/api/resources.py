@@ -55,14 +55,16 @@ def attempt_resource(view: AttemptView) -> AttemptResource:
 
 
 def test_attempt_resource(attempt: Attempt) -> AttemptResource:
-    return AttemptResource(
-        number=1,
-        at=text(attempt.started_at),
-        duration_ms=attempt.duration / MILLISECOND,
-        outcome=attempt.label,
-        http_status=attempt.http_status,
-        error=attempt.error,
-        answer=attempt.answer.decode(errors="replace"),
+    return attempt_resource(
+        AttemptView(
+            number=1,
+            started_at=attempt.started_at,
+            duration=attempt.duration,
+            outcome=attempt.label,
+            http_status=attempt.http_status,
+            error=attempt.error,
+            answer=attempt.answer,
+        )
     )
 
 

@@ -72,6 +72,7 @@ def serve(
 
     import uvloop
 
+    from relay.cli.serving import CannotListen
     from relay.cli.serving import serve as serving
     from relay.domain.errors import DatabaseUnavailable
     from relay.telemetry import configure_logging
@@ -86,10 +87,8 @@ def serve(
             runner.run(serving(settings, accept_clock=accept_clock))
     except DatabaseUnavailable as error:
         _fail(str(error), exits.UNAVAILABLE)
-    except OSError as error:
-        _fail(
-            f"cannot listen on {settings.server.host}: {error.strerror}; see server.port", exits.CONFIGURATION
-        )
+    except CannotListen as error:
+        _fail(f"{error}; see server.host and server.port", exits.CONFIGURATION)
 
 
 @app.command()
@@ -161,7 +160,7 @@ def healthcheck(
     import http.client
 
     server = _settings(config, secrets_dir).server
-    port = server.operations_port or server.port
+    port = server.port if server.operations_port is None else server.operations_port
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104 - not bound to, asked
     connection = http.client.HTTPConnection(host, port, timeout=3)
     try:

@@ -28,6 +28,10 @@ _KEEP_ALIVE_SECONDS: Final = 75
 _log = structlog.get_logger()
 
 
+class CannotListen(Exception):
+    pass
+
+
 class _Server(uvicorn.Server):
     """Leaves signals to `serve`: uvicorn would raise them again at its end, and the process would not exit with 0."""
 
@@ -39,7 +43,7 @@ class _Server(uvicorn.Server):
 async def serve(settings: Settings, *, accept_clock: bool) -> None:
     """Returns once a SIGTERM or SIGINT has been answered with a drain.
 
-    Raises DatabaseUnavailable where the database cannot be used, and OSError where a port cannot.
+    Raises DatabaseUnavailable where the database cannot be used, and CannotListen where a port cannot.
     """
     relay = Relay(
         settings,
@@ -86,7 +90,10 @@ def _settle() -> None:
 def _listen(settings: Settings, port: int) -> socket.socket:
     host = settings.server.host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {host}, port {port}: {error.strerror}") from error
 
 
 def _server(app: Starlette, settings: Settings) -> uvicorn.Server:

@@ -19,10 +19,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def after(instant: Instant, span: int) -> Instant:
-    return Instant(instant + span)
-
-
 def span_of(length: timedelta) -> Span:
     return Span(length // _MICROSECOND)
 

@@ -32,6 +32,11 @@ def origin_lane(client: str, origin: str) -> LaneName:
     return LaneName(f"{client} {origin}")
 
 
+def client_of(lane: LaneName) -> str:
+    """Whose lane of a queue it is: tasks queue under their client, deliveries under client and origin."""
+    return lane.partition(" ")[0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """A rate and a burst: `rate` tokens a second, at most `burst` of them saved up."""
@@ -42,6 +47,11 @@ class Budget:
     @property
     def interval(self) -> int:
         return max(1, round(SECOND / self.rate))
+
+    @property
+    def whole(self) -> int:
+        """How long an empty budget takes to fill."""
+        return self.burst * self.interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +70,18 @@ class Lane:
     def tokens(self, budget: Budget, now: Instant) -> int:
         if now < self.paused_until:
             return 0
-        owed = max(0, self.spent_until - now)
-        saved = (budget.burst * budget.interval - owed) // budget.interval
+        saved = (budget.whole - (self._spent(budget, now) - now)) // budget.interval
         return max(0, min(saved, 1) if self.failures else saved)
 
     def spend(self, count: int, budget: Budget, now: Instant, probe_hold: Span) -> "Lane":
         """A probe holds the lane until its answer is there, or for `probe_hold` if none ever comes."""
-        spent = Instant(max(self.spent_until, now) + count * budget.interval)
+        spent = Instant(self._spent(budget, now) + count * budget.interval)
         held = Instant(now + probe_hold) if self.failures and count else self.paused_until
         return replace(self, spent_until=spent, paused_until=held)
+
+    def _spent(self, budget: Budget, now: Instant) -> int:
+        """Never more than a whole budget ahead: what stands further off was written by a clock that was set back since."""
+        return min(max(self.spent_until, now), now + budget.whole)
 
     def after_failure(
         self, begun: Instant, now: Instant, asked: Span | None, floor: Span = FIRST_PAUSE

@@ -17,8 +17,7 @@ from relay.domain.instants import MILLISECOND, Instant, Span, seconds, text
 from relay.domain.lanes import LaneName, origin_lane
 from relay.domain.registrations import EventType
 from relay.domain.urls import CallbackUrl, parse_callback_url
-from relay.services.poll import LEASE_MARGIN
-from relay.services.work import Work
+from relay.services.work import LEASE_MARGIN, Work
 from relay.storage import deliveries
 from relay.storage.committer import Committer
 from relay.storage.deliveries import AttemptOutcome, ClaimedDelivery, DeliveryClaim, RecordedAttempt

@@ -10,13 +10,13 @@ import structlog
 from relay.camb import CambClient
 from relay.clock import Clock
 from relay.domain.clients import Client
-from relay.domain.instants import SECOND, Instant, Span, seconds
+from relay.domain.instants import Instant, Span, seconds
 from relay.domain.kinds import KINDS
 from relay.domain.lanes import Budget, LaneName, key_lane
 from relay.domain.pacing import Pace
 from relay.domain.tasks import PollAnswer, PollResult, TaskReport
 from relay.domain.watching import Task
-from relay.services.work import Work
+from relay.services.work import LEASE_MARGIN, Work
 from relay.storage import polls
 from relay.storage.committer import Committer
 from relay.storage.engine import Database
@@ -24,8 +24,6 @@ from relay.storage.polls import ClaimedPoll, KeyRoom, PollClaim, PollOutcome, Re
 from relay.storage.queue import TASKS, Claim
 from relay.telemetry import Metrics
 
-LEASE_MARGIN: Final = Span(15 * SECOND)
-"""How much longer than its deadline a claimed request is left alone."""
 MOST_WORDS: Final = 100
 LONGEST_WORD: Final = 100
 

@@ -1,6 +1,6 @@
 """Keep the house: drop what is over, heal what must never be, and say how much is waiting."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import structlog
@@ -9,14 +9,16 @@ from relay.clock import Clock
 from relay.domain.clients import Client
 from relay.domain.errors import DatabaseUnavailable
 from relay.domain.instants import HOUR, SECOND, Instant, Span, seconds
+from relay.domain.lanes import LaneName, client_of, key_lane
 from relay.domain.registrations import RegistrationState
 from relay.storage import lanes, retention, schema
-from relay.storage.deliveries import client_of
 from relay.storage.engine import Database
 from relay.storage.queue import DELIVERIES, TASKS, DueLane
 from relay.telemetry import Metrics
 
 MOST_AT_ONCE: Final = 500
+MOST_COUNTED: Final = 1_000
+"""Lanes whose due rows are counted for the gauge; beyond that it is a lower bound."""
 LANE_KEPT: Final = HOUR
 BEHIND: Final = Span(10 * SECOND)
 """How long a task may be due before the log says that polls queue."""
@@ -66,20 +68,30 @@ class Pruning:
         now = self._clock.now()
         try:
             for name, queue in (("tasks", TASKS), ("deliveries", DELIVERIES)):
+                paused = await self._database.read(lanes.paused, now)
                 found = await self._database.read(queue.find, now, {})
-                claimable = [lane for lane in found if client_of(lane.lane) in self._clients]
-                due = await self._database.read(queue.count_due, claimable, now)
-                self._gauge(name, found, claimable, due, now)
+                claimable = [lane for lane in found if self._claimable(lane.lane, paused)]
+                due = await self._database.read(queue.count_due, claimable[:MOST_COUNTED], now)
+                held = await self._database.read(queue.count_held, self._clients.keys())
+                self._gauge(name, claimable, due, held, now)
         except DatabaseUnavailable as error:
             _log.warning("measure.failed", error=str(error))
 
-    def _gauge(
-        self, name: str, found: list[DueLane], claimable: list[DueLane], due: int, now: Instant
-    ) -> None:
+    def _claimable(self, lane: LaneName, paused: Collection[LaneName]) -> bool:
+        """Whether a lane that has due work waits for us alone."""
+        client = self._clients.get(client_of(lane))
+        if client is None:
+            return False
+        # A task's lane is its client, which is paused with its key.
+        return (
+            key_lane(client.camb_base_url, client.camb_api_key) if lane == client.name else lane
+        ) not in paused
+
+    def _gauge(self, name: str, claimable: list[DueLane], due: int, held: int, now: Instant) -> None:
         age = max((now - lane.oldest for lane in claimable), default=0)
         self._metrics.due.labels(name).set(due)
         self._metrics.due_age.labels(name).set(seconds(age))
-        self._metrics.held.labels(name).set(len(found) - len(claimable))
+        self._metrics.held.labels(name).set(held)
         if name == "tasks" and age > BEHIND:
             _log.warning("polls.behind", due=due, oldest_seconds=round(seconds(age), 1))
 

@@ -3,17 +3,21 @@
 import abc
 import asyncio
 from collections import Counter
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
 from relay.clock import Clock
 from relay.domain.errors import DatabaseUnavailable
-from relay.domain.instants import Instant
+from relay.domain.instants import SECOND, Instant, Span
 from relay.domain.lanes import LaneName
 from relay.services.running import Running
 from relay.storage.queue import Claim, Look
 from relay.telemetry import Metrics
+
+LEASE_MARGIN: Final = Span(15 * SECOND)
+"""How much longer than its deadline a claimed request is left alone."""
 
 _log = structlog.get_logger()
 
@@ -58,6 +62,10 @@ class Work(abc.ABC, Generic[Row]):
             except DatabaseUnavailable as error:
                 _log.warning("claim.failed", queue=self.name, error=str(error))
                 return
+            except Exception:  # noqa: BLE001 - a claim that fails must not be the last; the next tick tries again
+                self._metrics.errors.labels(self.name).inc()
+                _log.exception("claim.failed", queue=self.name)
+                return
             self.ticked_at = self._clock.now()
 
     def wake(self) -> None:
@@ -69,11 +77,11 @@ class Work(abc.ABC, Generic[Row]):
     def stop_claiming(self) -> None:
         self._draining = True
 
-    async def drain(self, seconds: float) -> None:
-        """Claim no more; wait for what is under way, at most so long."""
+    async def drain(self, left: Callable[[], float]) -> None:
+        """Claim no more; wait for what is under way while there are seconds `left`."""
         self._draining = True
-        await self._waking.drain(seconds)
-        late = await self._running.drain(seconds)
+        await self._waking.drain(left())
+        late = await self._running.drain(left())
         if late:
             _log.warning("drain.cut_off", queue=self.name, requests=late)
 

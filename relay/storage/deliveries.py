@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from relay.domain.deliveries import Accepted, Attempt, Dead, DeadReason, Decision, Delivered, Retry
 from relay.domain.ids import EventId, RegistrationId, event_id_of
 from relay.domain.instants import Instant
-from relay.domain.lanes import Lane, LaneName, share
+from relay.domain.lanes import Lane, LaneName, client_of, share
 from relay.domain.registrations import (
     EventType,
     RegistrationChange,
@@ -205,10 +205,6 @@ def record(connection: Connection, outcomes: Sequence[AttemptOutcome]) -> list[R
     logged = _log(connection, [outcome for outcome in outcomes if outcome.claimed.registration in before])
     _pause(connection, outcomes)
     return [RecordedAttempt(applied=done, logged=logged) for done in applied]
-
-
-def client_of(lane: LaneName) -> str:
-    return lane.partition(" ")[0]
 
 
 def _claimed(row: AnyRow, content: AnyRow, leased_until: Instant) -> ClaimedDelivery:

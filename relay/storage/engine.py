@@ -13,7 +13,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import StaticPool
@@ -237,10 +237,8 @@ def _translated() -> Iterator[None]:
 
 
 def _is_ours(error: DBAPIError) -> bool:
-    """A row's content or the statement itself; asyncpg's data errors have no class in SQLAlchemy, but SQLSTATE class 22."""
-    return isinstance(error, (IntegrityError, DataError, ProgrammingError)) or _sqlstate(error).startswith(
-        "22"
-    )
+    """A row's content; asyncpg's data errors have no class in SQLAlchemy, but SQLSTATE class 22."""
+    return isinstance(error, (IntegrityError, DataError)) or _sqlstate(error).startswith("22")
 
 
 def _name(error: DBAPIError) -> str:

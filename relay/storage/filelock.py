@@ -18,9 +18,14 @@ class FileLock:
         self._file: IO[bytes] | None = None
 
     def acquire(self) -> None:
-        """Raises DatabaseUnavailable where another process holds it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = self._path.open("ab")
+        """Raises DatabaseUnavailable where another process holds it, or the folder cannot be written."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = self._path.open("ab")
+        except OSError as error:
+            raise DatabaseUnavailable(
+                f"cannot write beside the database, {self._path.name}: {error.strerror}"
+            ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -32,6 +32,9 @@ _SAVE: Final = Many(
     )
 )
 _PAUSED: Final = select(lanes.c.name, lanes.c.paused_until).where(lanes.c.paused_until > bindparam("b_now"))
+_PULL_IN: Final = (
+    update(lanes).where(lanes.c.paused_until > bindparam("b_latest")).values(paused_until=bindparam("b_now"))
+)
 _FORGET: Final = (
     delete(lanes)
     .where(lanes.c.paused_until <= bindparam("b_before"), lanes.c.spent_until == 0)
@@ -79,6 +82,11 @@ def paused(connection: Connection, now: Instant) -> dict[LaneName, Instant]:
     """Lanes that nothing may be claimed from yet, and until when."""
     rows = connection.execute(_PAUSED, {"b_now": now})
     return {LaneName(name): Instant(until) for name, until in rows}
+
+
+def pull_in(connection: Connection, now: Instant, longest: int) -> None:
+    """End the pauses that last longer than any pause may."""
+    connection.execute(_PULL_IN, {"b_latest": now + longest, "b_now": now})
 
 
 def forget(connection: Connection, before: Instant) -> int:

@@ -1,6 +1,6 @@
 """One protocol for both queues: find the lanes with due work, then claim some of each; a claim is a lease."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -16,8 +16,8 @@ from sqlalchemy import (
 )
 
 from relay.domain.instants import MINUTE, Instant
-from relay.domain.lanes import LaneName
-from relay.storage import tables
+from relay.domain.lanes import LaneName, client_of
+from relay.storage import lanes, tables
 from relay.storage.tables import AnyRow
 
 T = TypeVar("T")
@@ -25,6 +25,7 @@ T = TypeVar("T")
 LOOK_BACK: Final = MINUTE
 """How far below the oldest due row of the last look the next one begins: far enough for every other replica's clock."""
 FULL_LOOK_EVERY: Final = MINUTE
+_FOR_EVER: Final = Instant(2**62)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,7 @@ class Queue:
         self, table: Table, *, lane: Column[Any], key: Column[Any], told: Sequence[Column[Any]]
     ) -> None:
         self._find = {dialect: text(sql) for dialect, sql in _find_statements(table, lane).items()}
+        self._lanes = text(f"{_skip_scan(table, lane)} SELECT lane FROM lanes WHERE lane IS NOT NULL")  # noqa: S608 - as below
         self._claim = {
             dialect: text(sql) for dialect, sql in _claim_statements(table, lane, key, told).items()
         }
@@ -162,8 +164,13 @@ class Queue:
         connection.execute(self._release_all, {"b_now": now})
 
     def pull_in(self, connection: Connection, now: Instant, longest: int) -> None:
-        """What would be due later than the longest wait there is was written by a clock that ran ahead."""
         connection.execute(self._pull_in, {"b_latest": now + longest, "b_now": now})
+
+    def count_held(self, connection: Connection, clients: Container[str]) -> int:
+        """Rows that wait for clients which are not among these."""
+        lanes = [LaneName(lane) for lane in connection.scalars(self._lanes)]
+        held = [DueLane(lane=lane, oldest=Instant(0)) for lane in lanes if client_of(lane) not in clients]
+        return self.count_due(connection, held, _FOR_EVER)
 
     def count_due(self, connection: Connection, lanes: Sequence[DueLane], now: Instant) -> int:
         return sum(
@@ -172,14 +179,18 @@ class Queue:
         )
 
 
-def _find_statements(table: Table, lane: Column[Any]) -> dict[str, str]:
-    skip = f"""
+def _skip_scan(table: Table, lane: Column[Any]) -> str:
+    return f"""
         WITH RECURSIVE lanes (lane) AS (
             SELECT min({lane.name}) FROM {table.name} WHERE next_at IS NOT NULL
             UNION ALL
             SELECT (SELECT min({lane.name}) FROM {table.name} WHERE next_at IS NOT NULL AND {lane.name} > lanes.lane)
             FROM lanes WHERE lanes.lane IS NOT NULL
         )"""  # noqa: S608 - both names come from tables.py
+
+
+def _find_statements(table: Table, lane: Column[Any]) -> dict[str, str]:
+    skip = _skip_scan(table, lane)
     oldest = f"""
         SELECT next_at FROM {table.name}
         WHERE {lane.name} = lanes.lane AND next_at IS NOT NULL AND next_at <= :now"""  # noqa: S608 - as above
@@ -255,9 +266,13 @@ def more_is_due(due: Iterable[LaneName], takes: Iterable[Take], taken: Mapping[L
     return any(taken.get(lane, 0) >= asked.get(lane, 0) for lane in due)
 
 
-def begin(connection: Connection, now: Instant, longest: int, *, alone: bool) -> None:
-    """What a process does before its first claim; `alone` where no other process can work on this database."""
-    for queue in (TASKS, DELIVERIES):
+def begin(connection: Connection, now: Instant, longest: Mapping[Queue, int], *, alone: bool) -> None:
+    """What a process does before its first claim; `alone` where no other process can work on this database.
+
+    What waits for more than the longest of its waits was written by a clock that ran ahead.
+    """
+    for queue, wait in longest.items():
         if alone:
             queue.release_all(connection, now)
-        queue.pull_in(connection, now, longest)
+        queue.pull_in(connection, now, wait)
+    lanes.pull_in(connection, now, max(longest.values()))

@@ -15,7 +15,7 @@ from relay.domain.registrations import EventType, Registration, RegistrationStat
 from relay.domain.tasks import PollResult, TaskState
 from relay.domain.watching import Task
 from relay.storage.registrations import FACTS, registration_of
-from relay.storage.tables import AnyRow, attempts, deliveries, events, registrations, reports, tasks
+from relay.storage.tables import AnyRow, attempts, deliveries, events, lanes, registrations, reports, tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,11 @@ _COLUMNS: Final = (
     events.c.created_at.label("announced_at"),
     deliveries.c.attempts,
     deliveries.c.last_http_status,
-    case((deliveries.c.leased_until.is_(None), deliveries.c.next_at)).label("next_attempt_at"),
+    case(
+        (deliveries.c.leased_until.is_not(None), None),
+        (lanes.c.paused_until > deliveries.c.next_at, lanes.c.paused_until),
+        else_=deliveries.c.next_at,
+    ).label("next_attempt_at"),
     deliveries.c.delivered_at,
     deliveries.c.dead_reason,
 )
@@ -181,6 +185,7 @@ def _joined(body: ColumnElement[Any]) -> Select[Any]:
         .outerjoin(reports, reports.c.task == tasks.c.ref)
         .outerjoin(events, events.c.registration == registrations.c.id)
         .outerjoin(deliveries, deliveries.c.registration == registrations.c.id)
+        .outerjoin(lanes, lanes.c.name == deliveries.c.lane)
     )
 
 

@@ -1,25 +1,65 @@
 """Names looked up by the system, in threads of their own."""
 
+import asyncio
 import socket
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Thread
 
 Lookup = Callable[[str], Awaitable[tuple[str, ...]]]
 """Every address of a name, as text; raises OSError where there is none."""
 
+_Asked = tuple[str, asyncio.AbstractEventLoop, "asyncio.Future[tuple[str, ...]]"]
+
 
 class SystemNames:
-    """A Lookup. The system cannot be told to give up: slow names fill these threads, not those of others."""
+    """A Lookup. The system cannot be told to give up: slow names fill these threads, at most so many, not those of others.
+
+    The threads are daemons, for a lookup that hangs must not keep the process from ending.
+    """
 
     def __init__(self, threads: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="names")
+        self._most = threads
+        self._started = 0
+        self._waiting = 0
+        self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
 
     async def __call__(self, name: str) -> tuple[str, ...]:
-        return await get_running_loop().run_in_executor(self._threads, _addresses, name)
+        loop = get_running_loop()
+        answer: asyncio.Future[tuple[str, ...]] = loop.create_future()
+        self._waiting += 1
+        if self._waiting > self._started < self._most:
+            self._started += 1
+            Thread(target=self._serve, name=f"names-{self._started}", daemon=True).start()
+        self._asked.put((name, loop, answer))
+        try:
+            return await answer
+        finally:
+            self._waiting -= 1
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for _ in range(self._started):
+            self._asked.put(None)
+
+    def _serve(self) -> None:
+        while (asked := self._asked.get()) is not None:
+            name, loop, answer = asked
+            try:
+                found: tuple[str, ...] | OSError = _addresses(name)
+            except OSError as error:
+                found = error
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_settle, answer, found)
+
+
+def _settle(answer: "asyncio.Future[tuple[str, ...]]", found: tuple[str, ...] | OSError) -> None:
+    if answer.done():
+        return
+    if isinstance(found, OSError):
+        answer.set_exception(found)
+    else:
+        answer.set_result(found)
 
 
 def _addresses(name: str) -> tuple[str, ...]:

@@ -16,10 +16,10 @@ from tests.bench.surroundings import Surroundings
 from tests.bench.table import Figure, Part, spread
 
 CONCURRENCY: Final = 50
-TASKS: Final = 2_000
+TASKS: Final = 1_000
 THREADS: Final = 200
 ROUND_SECONDS: Final = 60.0
-ROUNDS_SECONDS: Final = 45.0
+ROUNDS_SECONDS: Final = 50.0
 RAISED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "RELAY_CAMB__RATE_PER_SECOND": "10000",

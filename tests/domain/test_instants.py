@@ -8,9 +8,6 @@ from relay.domain.instants import (
     DAY,
     HOUR,
     MINUTE,
-    SECOND,
-    Instant,
-    after,
     instant_of,
     seconds,
     span_of,
@@ -67,7 +64,3 @@ def test_a_span_counts_microseconds(length: timedelta, span: int) -> None:
 def test_a_span_in_seconds_keeps_its_fraction() -> None:
     assert seconds(1_500_000) == 1.5
     assert seconds(HOUR) == 3_600
-
-
-def test_an_instant_after_a_span_is_that_much_later() -> None:
-    assert after(Instant(5), 2 * SECOND) == 2_000_005

@@ -132,13 +132,16 @@ async def test_what_was_recorded_is_not_given_back(store: Store) -> None:
     assert not (await store.claim_polls()).rows
 
 
+WAITS = {TASKS: DAY, DELIVERIES: DAY}
+
+
 async def test_a_process_that_starts_alone_takes_over_every_lease(store: Store) -> None:
     await store.delivering()
     await store.accept(store.wanted("t-2"))
     await store.claimed_poll()
     await store.claimed_delivery()
 
-    await store.write(queue.begin, store.now, DAY, alone=True)
+    await store.write(queue.begin, store.now, WAITS, alone=True)
 
     assert len((await store.claim_polls()).rows) == 1
     assert len((await store.claim_deliveries()).rows) == 1
@@ -148,7 +151,7 @@ async def test_a_process_that_starts_beside_others_leaves_them_their_leases(stor
     await tasks(store, 1)
     await store.claimed_poll()
 
-    await store.write(queue.begin, store.now, DAY, alone=False)
+    await store.write(queue.begin, store.now, WAITS, alone=False)
 
     assert not (await store.claim_polls()).rows
 
@@ -164,7 +167,7 @@ async def test_what_is_due_beyond_the_longest_wait_becomes_due_at_the_start(
         store.polled(rows["planned"], PENDING, again_in=DAY),
     )
 
-    await store.write(queue.begin, store.now, DAY, alone=alone)
+    await store.write(queue.begin, store.now, WAITS, alone=alone)
 
     assert [row.task_id for row in (await store.claim_polls()).rows] == ["ahead"]
 
