@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tests.bench import detection, memory, notification, queue_find, registration
+from tests.bench import detection, memory, notification, queue_find, registration, threads
 from tests.bench.surroundings import Surroundings, surroundings
 from tests.bench.table import Part, show
 
 PARTS: Final[Mapping[str, Callable[[Surroundings], Part]]] = MappingProxyType(
     {
         "notification": notification.measure,
+        "threads": threads.measure,
         "registration": registration.measure,
         "detection": detection.measure,
         "queue": queue_find.measure,

@@ -18,7 +18,7 @@ WATCHED: Final = (10, 1_000, 10_000)
 FEW: Final = WATCHED[0]
 # Each task's next poll is due at some moment of this: the default longest pace between two polls of a task.
 PACE_SECONDS: Final = 30
-WINDOW_SECONDS: Final = 6
+WINDOW_SECONDS: Final = 5
 ROUND_SECONDS: Final = 40.0
 RAISED: Final[Mapping[str, str]] = {"RELAY_CAMB__RATE_PER_SECOND": "1000", "RELAY_CAMB__CONCURRENCY": "50"}
 

@@ -1,6 +1,5 @@
 """What a notification costs: two polls, both durable, one signed POST, its outcome durable."""
 
-import shutil
 import statistics
 import time
 from collections.abc import Mapping
@@ -14,12 +13,13 @@ from tests.bench.processes import CAMB_KEY, SIGNING_SECRET, Process, RelayProces
 from tests.bench.seeding import Watched, read, seed
 from tests.bench.surroundings import Surroundings
 from tests.bench.table import Figure, Part, spread
+from tests.bench.wrk import over_wrk, wrk_requests
 
 CONCURRENCY: Final = 50
 TASKS: Final = 1_000
 THREADS: Final = 200
 ROUND_SECONDS: Final = 60.0
-ROUNDS_SECONDS: Final = 50.0
+ROUNDS_SECONDS: Final = 35.0
 RAISED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "RELAY_CAMB__RATE_PER_SECOND": "10000",
@@ -37,18 +37,29 @@ HOOK: Final = "/hooks/ok/bench"
 class Trial:
     """The three contestants, and one round of each."""
 
-    def __init__(self, around: Surroundings, tasks: int, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        name: str,
+        camb: str,
+        tasks: int,
+        stack: ExitStack,
+        *,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._around = around
+        self._camb = camb
         self._tasks = tasks
-        self._relay = stack.enter_context(
-            RelayProcess(around.folder / "notification", camb=around.camb, settings=RAISED)
-        )
-        self._floor = stack.enter_context(Process(around.folder / "floor.log", "tests.bench.floor"))
-        self._page = stack.enter_context(Process(around.folder / "page.log", "tests.bench.page_loop"))
+        folder = around.folder / name
+        settings = dict(RAISED) | dict(environment)
+        self._relay = stack.enter_context(RelayProcess(folder, camb=camb, settings=settings))
+        self._floor = stack.enter_context(Process(folder / "floor.log", "tests.bench.floor"))
+        page = Process(folder / "page.log", "tests.bench.page_loop", environment=environment)
+        self._page = stack.enter_context(page)
         self.walls: list[float] = []
         self.relay(0)  # once before it counts: caches fill, connections open, and the body comes to be
+        self.walls.clear()
         self._event, self._body = _first_event(self._relay.file)
-        self.floor(0)
 
     def relay(self, number: int) -> float:
         """Seconds of CPU for each notification.
@@ -76,9 +87,8 @@ class Trial:
     def floor(self, number: int) -> float:
         return self._asked(self._floor, f"floor-{number:02}", self._tasks)
 
-    def page(self, number: int, *, notifies: bool) -> float:
-        name = f"{'post' if notifies else 'page'}-{number:02}"
-        return self._asked(self._page, name, min(THREADS, self._tasks), notifies=notifies)
+    def page(self, number: int) -> float:
+        return self._asked(self._page, f"loop-{number:02}", THREADS)
 
     def _delivered(self) -> int:
         ((count,),) = read(
@@ -87,11 +97,11 @@ class Trial:
         )
         return count
 
-    def _asked(self, process: Process, name: str, tasks: int, *, notifies: bool = True) -> float:
+    def _asked(self, process: Process, name: str, tasks: int) -> float:
         before = process.cpu
         process.ask(
             {
-                "camb": self._around.camb,
+                "camb": self._camb,
                 "callbacks": self._around.callbacks,
                 "path": HOOK,
                 "key": CAMB_KEY,
@@ -102,7 +112,6 @@ class Trial:
                 "tasks": tasks,
                 "concurrency": CONCURRENCY,
                 "sleep": 0.5,
-                "notifies": notifies,
             }
         )
         return (process.cpu - before) / tasks
@@ -111,16 +120,15 @@ class Trial:
 def measure(around: Surroundings) -> Part:
     tasks = TASKS // 4 if around.quick else TASKS
     with ExitStack() as stack:
-        trial = Trial(around, tasks, stack)
-        trial.walls.clear()
-        relay, floor, page, post = [], [], [], []
+        trial = Trial(around, "notification", around.camb, tasks, stack)
+        trial.floor(0)
+        relay, floor, page, wrk = [], [], [], []
         for number in around.rounds(ROUNDS_SECONDS):
             relay.append(trial.relay(number))
             floor.append(trial.floor(number))
-            page.append(trial.page(number, notifies=False))
-            post.append(trial.page(number, notifies=True))
+            page.append(trial.page(number))
+            wrk += wrk_requests(around.camb)
     own = statistics.median(relay)
-    wrk = "present, and not run" if shutil.which("wrk") else "not measured (wrk is not on PATH)"
     return Part(
         figures=[
             Figure(
@@ -130,19 +138,13 @@ def measure(around: Surroundings) -> Part:
                 ratio=statistics.median(r / f for r, f in zip(relay, floor, strict=True)),
                 most=1.5,
             ),
-            Figure(name="the floor over wrk", measured=wrk),
+            over_wrk(floor, wrk),
             Figure(
                 name="a thread per task, two polls and the POST",
                 measured=spread(relay, "ms", 1_000),
-                against="threads " + spread(post, "ms", 1_000),
-                ratio=statistics.median(t / r for t, r in zip(post, relay, strict=True)),
-                least=10,
-            ),
-            Figure(
-                name="a thread per task, its two polls alone",
-                measured=spread(relay, "ms", 1_000),
                 against="threads " + spread(page, "ms", 1_000),
                 ratio=statistics.median(t / r for t, r in zip(page, relay, strict=True)),
+                least=10,
             ),
             Figure(
                 name="notifications a second, all on this machine",
@@ -156,7 +158,7 @@ def measure(around: Surroundings) -> Part:
                 f"JSON log to a file; raised: {', '.join(f'{k}={v}' for k, v in RAISED.items())}"
             ),
             (
-                f"threads: {min(THREADS, tasks)} at once, each asking through `requests` without a session, as on CAMB's page, "
+                f"threads: {THREADS} at once, each asking through `requests` without a session, as on CAMB's page, "
                 "without TLS, its sleep cut to 0.5 s"
             ),
         ],

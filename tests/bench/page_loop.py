@@ -1,4 +1,4 @@
-"""The loop of CAMB's own page, a thread for each task: ask with `requests`, sleep, ask again."""
+"""The loop of CAMB's own page, a thread for each task: ask with `requests`, sleep, ask again; and then tell the callback."""
 
 import sys
 import threading
@@ -19,8 +19,7 @@ def follow(question: dict[str, Any], number: int) -> None:
         if answer["status"] != "PENDING":
             break
         time.sleep(question["sleep"])
-    if question["notifies"]:
-        requests.post(question["callbacks"] + "/", data=question["body"], headers=headers, timeout=60)
+    requests.post(question["callbacks"] + question["path"], data=question["body"], timeout=60)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ CONNECTIONS: Final = 100
 SINGLES: Final = 2_000
 BATCH: Final = 1_000
 BATCHES: Final = 4
-ROUNDS_SECONDS: Final = 25.0
+ROUNDS_SECONDS: Final = 12.0
 # Polling is another figure's: one a minute and a half is the least that can be asked for.
 SETTINGS: Final = {"RELAY_CAMB__RATE_PER_SECOND": "0.01"}
 MILLISECONDS: Final = 1_000
