@@ -361,11 +361,14 @@ def network_policy(settings: Settings) -> NetworkPolicy:
 
 
 def _application(relay: Relay, routes: Sequence[Route]) -> Starlette:
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(RequestContext, new_id=relay.new_request_id)],
         exception_handlers={HTTPException: on_http_error, RelayError: on_relay_error},
     )
+    # A redirect would name whatever host the request named, and a client that follows would hand it its token.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _health(relay: Relay) -> Health:

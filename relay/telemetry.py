@@ -112,6 +112,9 @@ def configure_logging(format_: LogFormat, level: str, stream: TextIO | None = No
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
+    # What strangers send is no news to the operator, and a tick that is still under way is left alone on purpose.
+    for noisy in ("uvicorn", "apscheduler"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
 
 

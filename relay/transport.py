@@ -234,7 +234,7 @@ class _Answers(ResponseHandler):
         self._carried = b""
         self._body: aiohttp.StreamReader | None = None
 
-    def set_response_params(self, **params: Any) -> None:  # noqa: ANN401  aiohttp's own, passed on
+    def set_response_params(self, **params: Any) -> None:  # noqa: ANN401 - passed on as aiohttp has them
         self._in_head = True
         self._heads = 0
         self._carried = b""

@@ -778,4 +778,4 @@ def test_settings_cannot_be_changed(cwd: Path) -> None:
     settings = load(cwd)
 
     with pytest.raises(ValidationError):
-        settings.server.port = 1  # type: ignore[misc]
+        settings.server.port = 1  # type: ignore[misc]  # a frozen model, as mypy knows

@@ -16,6 +16,7 @@ _PROBLEMS: Final = {
     400: "The body is not JSON.",
     401: "No API token, or one that is not known.",
     404: "No such registration, or another client's.",
+    408: "The body took too long.",
     409: "The registration's state, or one that stands already, does not allow it.",
     413: "The body is too large.",
     415: "The body is not application/json.",
@@ -111,7 +112,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     ]
 
 
-def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401 - a JSON schema
     """A parameter cannot be null, and stands alone: no reference, no null branch."""
     branches = [branch for branch in schema.get("anyOf", [schema]) if branch.get("type") != "null"]
     branch = branches[0]

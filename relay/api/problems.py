@@ -22,6 +22,8 @@ RETRY_AFTER_SECONDS: Final = 2
 
 _RETRY_AFTER: Final = {"retry-after": str(RETRY_AFTER_SECONDS)}
 _UNAVAILABLE: Final = "the database does not answer; send the same request again, which never stores it twice"
+_NAMED: Final = 5
+_SHOWN: Final = 80
 _TITLES: Final = {
     400: "The body is not JSON",
     401: "Not authenticated",
@@ -30,6 +32,7 @@ _TITLES: Final = {
     409: "In conflict with what stands",
     413: "Too large",
     415: "Not the right content type",
+    408: "Too slow",
     422: "Invalid input",
     500: "A fault of the relay",
     503: "Not available at the moment",
@@ -63,7 +66,7 @@ def problem_of(error: RelayError, request_id: str | None) -> tuple[dict[str, Any
     """The document, and the headers that go with it. What is a fault of ours is raised again, to be logged."""
     match error:
         case InvalidInput(errors=errors):
-            fields = ", ".join(error.field for error in errors) or "the body"
+            fields = ", ".join(error.field[:_SHOWN] for error in errors[:_NAMED]) or "the body"
             detail = f"{fields}: see errors for the rules that were broken; nothing was changed"
             return problem(422, detail, errors=errors, request_id=request_id), {}
         case NotFound():

@@ -1,6 +1,8 @@
 """What every route asks of a request: who sends it, and a body within its bounds."""
 
+import asyncio
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -15,6 +17,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 MAX_BODY: Final = 64 * 1024
 MAX_BATCH_BODY: Final = 8 * 1024 * 1024
+BODY_SECONDS: Final = 10.0
+MAX_ERRORS: Final = 10
+"""How many of an item's broken rules an answer names."""
+MAX_FIELD: Final = 200
 
 # Where pydantic's words are about Python, not JSON.
 _RULES: Final = {"model_type": "must be a JSON object", "dict_type": "must be a JSON object"}
@@ -45,7 +51,7 @@ class Callers:
 
 
 async def read_json(request: Request, limit: int) -> object:
-    """The parsed body. Raises 415, 413 and 400."""
+    """The parsed body. Raises 415, 413, 408 and 400."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise Unacceptable(415, "send the body as content-type application/json")
@@ -54,10 +60,15 @@ async def read_json(request: Request, limit: int) -> object:
         raise _too_large(limit)
     body = bytearray()
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise _too_large(limit)
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise _too_large(limit)
+    except TimeoutError:
+        raise Unacceptable(
+            408, f"the body took more than {BODY_SECONDS:g} s", {"connection": "close"}
+        ) from None
     except ClientDisconnect:  # nobody is there to read this; it is no fault of ours either
         raise Unacceptable(400, "the body broke off") from None
     try:
@@ -87,10 +98,12 @@ def parse_query(model: type[Model], request: Request) -> Model:
 def field_errors(error: ValidationError) -> tuple[FieldError, ...]:
     return tuple(
         FieldError(
-            field=".".join(str(part) for part in fault["loc"]),
+            field=".".join(str(part) for part in fault["loc"])[:MAX_FIELD],
             rule=_RULES.get(fault["type"]) or fault["msg"].removeprefix("Value error, "),
         )
-        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+        for fault in islice(
+            error.errors(include_url=False, include_context=False, include_input=False), MAX_ERRORS
+        )
     )
 
 

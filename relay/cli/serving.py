@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from relay.app import Outside, Relay, create_app, create_operations_app
+from relay.cli.protocol import BoundedProtocol
 from relay.clock import system_clock
 from relay.settings import Settings
 
@@ -100,7 +101,7 @@ def _server(app: Starlette, settings: Settings) -> uvicorn.Server:
     return _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=BoundedProtocol,
             ws="none",
             lifespan="off",
             log_config=None,

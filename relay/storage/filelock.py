@@ -14,6 +14,7 @@ class FileLock:
     """
 
     def __init__(self, database: Path) -> None:
+        database = database.resolve()  # one lock, however the file is spelled
         self._path = database.with_name(database.name + ".lock")
         self._file: IO[bytes] | None = None
 

@@ -89,7 +89,7 @@ class Queue:
         self, table: Table, *, lane: Column[Any], key: Column[Any], told: Sequence[Column[Any]]
     ) -> None:
         self._find = {dialect: text(sql) for dialect, sql in _find_statements(table, lane).items()}
-        self._lanes = text(f"{_skip_scan(table, lane)} SELECT lane FROM lanes WHERE lane IS NOT NULL")  # noqa: S608 - as below
+        self._lanes = text(f"{_skip_scan(table, lane)} SELECT lane FROM lanes WHERE lane IS NOT NULL")  # noqa: S608 - its names come from tables.py
         self._claim = {
             dialect: text(sql) for dialect, sql in _claim_statements(table, lane, key, told).items()
         }
@@ -193,13 +193,13 @@ def _find_statements(table: Table, lane: Column[Any]) -> dict[str, str]:
     skip = _skip_scan(table, lane)
     oldest = f"""
         SELECT next_at FROM {table.name}
-        WHERE {lane.name} = lanes.lane AND next_at IS NOT NULL AND next_at <= :now"""  # noqa: S608 - as above
+        WHERE {lane.name} = lanes.lane AND next_at IS NOT NULL AND next_at <= :now"""  # noqa: S608 - names from tables.py
     return {
         "sqlite": f"""{skip},
             found (lane, oldest) AS (
                 SELECT lane, ({oldest} ORDER BY next_at LIMIT 1) FROM lanes WHERE lane IS NOT NULL
             )
-            SELECT lane, oldest FROM found WHERE oldest IS NOT NULL""",  # noqa: S608 - as above
+            SELECT lane, oldest FROM found WHERE oldest IS NOT NULL""",  # noqa: S608 - names from tables.py
         "postgresql": f"""{skip}
             SELECT lanes.lane, due.next_at
             FROM lanes
@@ -208,7 +208,7 @@ def _find_statements(table: Table, lane: Column[Any]) -> dict[str, str]:
             CROSS JOIN LATERAL (
                 {oldest} AND next_at >= COALESCE(known.floor, 0) ORDER BY next_at LIMIT 1
             ) AS due
-            WHERE lanes.lane IS NOT NULL""",  # noqa: S608 - as above
+            WHERE lanes.lane IS NOT NULL""",  # noqa: S608 - names from tables.py
     }
 
 
@@ -240,7 +240,7 @@ def _claim_statements(
             )
             UPDATE {table.name} SET fence = fence + 1, leased_until = :until, next_at = :until
             FROM due WHERE {table.name}.{key.name} = due.{key.name}
-            RETURNING {returning}""",  # noqa: S608 - as above
+            RETURNING {returning}""",  # noqa: S608 - names from tables.py
     }
 
 

@@ -155,7 +155,7 @@ async def serving(
 
     `operations_url` is where its health is, if not beside the API.
     """
-    with subprocess.Popen(  # noqa: ASYNC220 - asyncio's own would reap the process behind our back
+    with subprocess.Popen(  # noqa: ASYNC220 - the one of asyncio would reap the process behind our back
         command,
         env=environ,
         cwd=folder,
