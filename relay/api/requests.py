@@ -50,7 +50,7 @@ class Callers:
         return client
 
 
-async def read_json(request: Request, limit: int) -> object:
+async def read_json(request: Request, limit: int, *, within: float = BODY_SECONDS) -> object:
     """The parsed body. Raises 415, 413, 408 and 400."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
@@ -60,15 +60,13 @@ async def read_json(request: Request, limit: int) -> object:
         raise _too_large(limit)
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(within):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limit:
                     raise _too_large(limit)
     except TimeoutError:
-        raise Unacceptable(
-            408, f"the body took more than {BODY_SECONDS:g} s", {"connection": "close"}
-        ) from None
+        raise Unacceptable(408, f"the body took more than {within:g} s", {"connection": "close"}) from None
     except ClientDisconnect:  # nobody is there to read this; it is no fault of ours either
         raise Unacceptable(400, "the body broke off") from None
     try:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 
@@ -49,7 +50,7 @@ class SystemNames:
                 found: tuple[str, ...] | OSError = _addresses(name)
             except OSError as error:
                 found = error
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop has been closed, and nobody waits any more
                 loop.call_soon_threadsafe(_settle, answer, found)
 
 

@@ -484,3 +484,11 @@ def test_regression_two_lanes_that_do_not_fit_together_take_the_larger_share_in_
         served.update(shares.counts)
 
     assert served == {A: 50, B: 50}
+
+
+def test_a_clock_that_was_set_back_costs_at_most_the_time_to_fill_a_budget() -> None:
+    ahead = replace(LANE, spent_until=at(30 * 24 * 3_600))
+
+    assert ahead.tokens(BUDGET, NOON) == 0
+    assert ahead.spend(1, BUDGET, NOON, HOLD).spent_until == NOON + BUDGET.whole + BUDGET.interval
+    assert replace(LANE, spent_until=at(1)).tokens(BUDGET, at(1)) == BUDGET.burst

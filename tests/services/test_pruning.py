@@ -161,6 +161,18 @@ async def test_what_waits_is_measured(relay: RelayInHand) -> None:
     assert relay.metric("relay_due_oldest_age_seconds", queue="deliveries") == 4
 
 
+async def test_what_waits_for_a_pause_is_not_counted_as_due(relay: RelayInHand) -> None:
+    relay.world.task("ended", SUCCESS)
+    relay.world.hook(HOOK, httpx.Response(429, headers={"retry-after": "3600"}))
+    await relay.register("ended")
+    relay.hands.advance(600)
+
+    await relay.relay.pruning.measure()
+
+    assert relay.metric("relay_due", queue="deliveries") == 0
+    assert relay.metric("relay_due_oldest_age_seconds", queue="deliveries") == 0
+
+
 async def test_pauses_that_are_long_over_are_forgotten(relay: RelayInHand) -> None:
     relay.world.task("ended", SUCCESS)
     relay.world.hook(HOOK, httpx.Response(429), OK)

@@ -77,3 +77,21 @@ async def test_the_lock_keeps_no_reader_and_no_backup_out(sqlite: Store) -> None
     lock.release()
 
     assert view.registration == registration
+
+
+def test_a_file_has_one_lock_however_it_is_spelled(tmp_path: Path) -> None:
+    (tmp_path / "relay.db").touch()
+    (tmp_path / "link.db").symlink_to("relay.db")
+    first = FileLock(tmp_path / "relay.db")
+    first.acquire()
+
+    with pytest.raises(DatabaseUnavailable, match="another process"):
+        FileLock(tmp_path / "link.db").acquire()
+    first.release()
+
+
+def test_a_folder_that_cannot_be_written_is_the_databases_fault_and_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(DatabaseUnavailable, match=r"cannot write beside the database, relay\.db\.lock: "):
+        FileLock(tmp_path / "file" / "relay.db").acquire()

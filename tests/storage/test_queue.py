@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text
 
+from relay.domain.deliveries import Rejected, Retry
 from relay.domain.instants import DAY, HOUR, SECOND, Instant
 from relay.domain.lanes import LaneName
 from relay.storage import polls, queue
@@ -170,6 +171,25 @@ async def test_what_is_due_beyond_the_longest_wait_becomes_due_at_the_start(
     await store.write(queue.begin, store.now, WAITS, alone=alone)
 
     assert [row.task_id for row in (await store.claim_polls()).rows] == ["ahead"]
+
+
+async def test_a_pause_longer_than_any_may_be_ends_at_the_start(store: Store) -> None:
+    await store.delivering()
+    far = Instant(store.now + 2 * DAY)
+    await store.attempted(Rejected(http_status=429), Retry(at=store.now, lane_until=far))
+
+    await store.write(queue.begin, store.now, WAITS, alone=False)
+
+    assert len((await store.claim_deliveries()).rows) == 1
+
+
+async def test_what_waits_for_others_than_the_clients_named_is_counted_due_or_not(store: Store) -> None:
+    await store.accept(store.wanted("mine"))
+    await store.answered(PENDING)
+    await store.accept(store.wanted("also mine"))
+
+    assert await store.database.read(TASKS.count_held, {"shop"}) == 0
+    assert await store.database.read(TASKS.count_held, set()) == 2
 
 
 async def test_lanes_are_found_that_have_something_due_with_their_oldest_row(store: Store) -> None:

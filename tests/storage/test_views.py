@@ -55,6 +55,18 @@ async def test_a_delivery_under_way_shows_no_next_attempt(store: Store) -> None:
     assert view.delivery.next_at is None
 
 
+async def test_a_delivery_whose_origin_is_paused_shows_when_the_pause_ends(store: Store) -> None:
+    registration = await store.delivering()
+    pause_ends = Instant(store.now + HOUR)
+    retry = Retry(at=Instant(store.now + SECOND), lane_until=pause_ends)
+    await store.attempted(Rejected(http_status=429), retry)
+
+    view = await store.view(registration)
+
+    assert view.delivery is not None
+    assert view.delivery.next_at == pause_ends
+
+
 async def test_a_client_reads_only_what_it_registered(store: Store) -> None:
     registration = await store.delivered()
 
