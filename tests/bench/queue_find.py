@@ -104,7 +104,8 @@ def measure(around: Surroundings) -> Part:
             (
                 f"queue: {DUE:,} rows are due in each, the others later; a find is one look over all lanes, without what earlier "
                 f"looks remember; a claim takes {CLAIMED} rows (of one lane, or one of each of {CLAIMED} lanes) in a transaction "
-                "with its find, committed to disk; PostgreSQL is given a tenth, for the time it takes to fill; medians of rounds in turn"
+                "with its find, committed to disk; PostgreSQL is given a tenth, for the time it takes to fill; "
+                "medians of rounds in turn"
             ),
         ],
     )
