@@ -6,7 +6,7 @@ from typing import Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD: Final = 64 * 1024
-"""Bytes of request line and headers; a read that is under way when they end may hold more."""
+"""Bytes of request line and headers, over whole reads: one that the head begins or ends in may hold a body too."""
 HEAD_SECONDS: Final = 10.0
 
 _TOO_LARGE: Final = (
@@ -19,6 +19,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _in_head = True
     _head = 0
+    _turned = False
+    """A head or a message came to its end in this read, which counts for no head then."""
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -30,13 +32,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._in_head:
+        self._turned = False
+        super().data_received(data)
+        if self._in_head and not self._turned:
             self._head += len(data)
-            if self._head > MAX_HEAD:
+            if self._head > MAX_HEAD and not self.transport.is_closing():
                 self.transport.write(_TOO_LARGE)
                 self.transport.close()
-                return
-        super().data_received(data)
 
     def on_message_begin(self) -> None:
         if self._late is None:
@@ -48,7 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._in_head, self._head = True, 0
+        self._in_head, self._head, self._turned = True, 0, True
         super().on_message_complete()
 
     def _expect_head(self) -> None:
@@ -56,7 +58,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._late = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def _head_is_there(self) -> None:
-        self._in_head, self._head = False, 0
+        self._in_head, self._head, self._turned = False, 0, True
         if self._late is not None:
             self._late.cancel()
             self._late = None
