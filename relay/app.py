@@ -140,7 +140,6 @@ class Relay:
             "attempts", write=deliveries.record, keeps=True
         )
         self.new_request_id = partial(_request_id, clock, rng)
-        self._committers: tuple[Committer[Any, Any], ...] = (self._accepted, self._polled, self._attempted)
         works_here = settings.role != "api"
         self.delivering = self._build_delivering(rng)
         self.polling = self._build_polling(rng)
@@ -212,6 +211,10 @@ class Relay:
         await self.drain()
         await self._closing.aclose()
         _log.info("relay.stopped")
+
+    @property
+    def _committers(self) -> tuple[Committer[Any, Any], ...]:
+        return (self._accepted, self._polled, self._attempted)
 
     async def _close_committers(self) -> None:
         await asyncio.gather(*(committer.close() for committer in self._committers))
