@@ -53,7 +53,7 @@ def prune(connection: Connection, state: RegistrationState, before: Instant, mos
         RegistrationId(id_)
         for id_ in connection.scalars(_STILL_OVER, {"ids": wanted, "state": state, "before": before})
     ]
-    for owned in (attempts, deliveries, events):
+    for owned in (events, deliveries, attempts):
         connection.execute(delete(owned).where(owned.c.registration.in_(ids)))
     connection.execute(delete(table).where(table.c.id.in_(ids)))
     empty = list(connection.scalars(_UNREGISTERED, {"refs": sorted(refs)}))
