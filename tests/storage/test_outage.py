@@ -145,3 +145,14 @@ async def test_an_outcome_outlives_the_servers_absence_and_claiming_may_go_on_on
     assert answers == [RecordedAttempt(applied=True, logged=True)]
     assert not committer.stuck
     assert (await store.view(registration)).state is RegistrationState.DELIVERED
+
+
+async def test_a_server_that_was_started_again_between_two_transactions_costs_neither(
+    store: Store, server: PostgresServer
+) -> None:
+    await asyncio.gather(*(store.accept(store.wanted(f"t-{number}")) for number in range(4)))
+
+    await asyncio.to_thread(server.restart)
+    again = await store.accept(store.wanted("after"))
+
+    assert (await store.view(again)).registration == again

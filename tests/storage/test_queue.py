@@ -1,3 +1,4 @@
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from relay.storage.queue import (
     Take,
     more_is_due,
 )
-from tests.storage.interleaving import overlapping
+from tests.storage.interleaving import Gate, held_at_commit, overlapping
 from tests.storage.store import LEASE, PENDING, Store
 
 SHOP, BANK = LaneName("shop"), LaneName("bank")
@@ -381,3 +382,19 @@ async def test_two_pollers_at_once_share_out_the_tasks(store: Store) -> None:
 
     assert sorted((len(one), len(two))) == [10, 20]
     assert not set(one) & set(two)
+
+
+async def test_on_postgres_a_claimer_waits_for_no_other_one(postgres: Store) -> None:
+    await tasks(postgres, 10)
+    take = [Take(lane=SHOP, oldest=postgres.now, count=6)]
+
+    def claim(connection: Connection) -> list[str]:
+        return [row.ref for row in TASKS.claim(connection, take, postgres.now, Instant(postgres.now + LEASE))]
+
+    gate = Gate()
+    first = asyncio.create_task(postgres.write(held_at_commit(gate, claim)))
+    await gate.reached()
+    meanwhile = await asyncio.wait_for(postgres.write(claim), 10)
+    gate.open()
+
+    assert (len(await first), len(meanwhile)) == (6, 4)
