@@ -363,3 +363,25 @@ async def test_the_verdict_asked_for_is_forgotten_once_it_fell(store: Store) -> 
     asked = await store.rows("SELECT verdict_from, next_at FROM tasks")
 
     assert asked == [(None, Instant(store.now + HOUR))]
+
+
+async def test_the_grace_of_a_lost_task_begins_with_its_last_other_answer(store: Store) -> None:
+    registration = await store.accept(store.wanted())
+    store.time.advance(HOUR)
+    for answer in (PENDING, NOT_FOUND, NOT_FOUND, NOT_FOUND):
+        await store.answered(answer)
+        store.time.advance(MINUTE)
+
+    assert await told(store, registration) is None
+
+
+async def test_the_grace_of_a_lost_task_begins_no_earlier_than_the_registration(store: Store) -> None:
+    await store.accept(store.wanted())
+    await store.answered(PENDING)
+    store.time.advance(HOUR)
+    late = await store.accept(store.wanted(hook="/late"))
+    for _ in range(3):
+        await store.answered(NOT_FOUND)
+        store.time.advance(MINUTE)
+
+    assert await told(store, late) is None

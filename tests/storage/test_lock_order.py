@@ -70,7 +70,7 @@ async def locks_of(store: Store, work: Work) -> Locks:
 
 
 async def new_registrations(store: Store) -> Work:
-    wanted = [store.wanted(f"t-{number}") for number in range(9, 0, -1)]
+    wanted = [store.wanted(f"t-{number}") for number in range(1, 10)][::-1]
     return lambda connection: registrations.register(connection, wanted, BASE_URLS)
 
 
