@@ -93,6 +93,7 @@ _AGAIN: Final = (
         next_at=bindparam("b_now"),
         leased_until=None,
         round=deliveries.c.round + 1,
+        round_at=bindparam("b_now"),
         failures=0,
         ended_at=None,
         delivered_at=None,

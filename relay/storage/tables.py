@@ -102,6 +102,8 @@ registrations: Final = Table(
     _index("ix_registrations_dead", "client", "id", where="state = 'dead'"),
     _index("ix_registrations_verdict", "client", "verdict_at", where="verdict_at IS NOT NULL"),
     _index("ix_registrations_closed", "state", "closed_at", where="closed_at IS NOT NULL"),
+    # An origin's finished registrations, to be counted and replayed.
+    _index("ix_registrations_ended", "client", "state", "origin", "id", where="closed_at IS NOT NULL"),
 )
 
 events: Final = Table(
@@ -132,6 +134,8 @@ deliveries: Final = Table(
     Column("delivered_at", BigInteger),
     Column("dead_reason", Text),
     Column("last_http_status", Integer),
+    # When this round was asked for; null in the first, which begins with the event.
+    Column("round_at", BigInteger),
     _index("ix_deliveries_due", "lane", "next_at", where="next_at IS NOT NULL"),
 )
 
@@ -148,6 +152,9 @@ attempts: Final = Table(
     Column("http_status", Integer),
     Column("error", Text),
     Column("answer", LargeBinary, nullable=False),
+    Column("round", Integer),
+    # How long the origin was to be left alone after it.
+    Column("pause", BigInteger),
 )
 
 lanes: Final = Table(
@@ -157,7 +164,12 @@ lanes: Final = Table(
     Column("spent_until", BigInteger, nullable=False),
     Column("paused_until", BigInteger, nullable=False),
     Column("paused_at", BigInteger, nullable=False),
+    # In a row: pauses that nobody asked for.
     Column("failures", Integer, nullable=False),
+    # An origin's: how many attempts it is given at once, null for as many as are configured; 0 while it is paused or probed.
+    Column("slots", Integer),
+    Column("failing_since", BigInteger),
+    Column("cause", Text),
 )
 
 facts: Final = Table(

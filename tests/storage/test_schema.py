@@ -16,15 +16,15 @@ from tests.storage.hand_time import HandTime
 from tests.storage.interleaving import overlapping
 from tests.storage.store import Backend, Store
 
-ADDING = """
+ADDING = f"""
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "9001", "{schema.head()}", None, None
 def upgrade() -> None:
     op.execute("ALTER TABLE tasks ADD COLUMN note TEXT")
 """
 CONTRACTING = """
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
+revision, down_revision, branch_labels, depends_on = "9002", "9001", None, None
 def upgrade() -> None:
     op.execute("ALTER TABLE tasks DROP COLUMN note")
     op.execute("UPDATE facts SET value = 2 WHERE name = 'epoch'")
@@ -48,7 +48,7 @@ def later_release(tmp_path: Path) -> Path:
 
 
 def add(release: Path, *revisions: str) -> None:
-    for number, revision in enumerate(revisions, start=2):
+    for number, revision in enumerate(revisions, start=9001):
         (release / "versions" / f"{number:04}_later.py").write_text(revision)
 
 
@@ -110,7 +110,7 @@ async def test_a_schema_older_than_the_program_is_not_served(store: Store, later
     add(later_release, ADDING)
 
     with pytest.raises(
-        SchemaMismatch, match="at revision 0001, this program needs 0002: run `relay migrate`"
+        SchemaMismatch, match=f"at revision {schema.head()}, this program needs 9001: run `relay migrate`"
     ):
         await store.database.read(schema.check, later_release)
 
@@ -125,7 +125,7 @@ async def test_a_newer_schema_of_the_same_epoch_is_served_and_left_as_it_is(
     unchanged = await store.write(schema.migrate)
     registration = await store.delivered()
 
-    assert unchanged == ("0002", "0002")
+    assert unchanged == ("9001", "9001")
     assert (await store.view(registration)).registration == registration
 
 
