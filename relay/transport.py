@@ -5,6 +5,7 @@ import errno
 import functools
 import os
 import re
+import select
 import ssl
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -233,6 +234,18 @@ class _Answers(ResponseHandler):
         self._heads = 0
         self._carried = b""
         self._body: aiohttp.StreamReader | None = None
+
+    def is_connected(self) -> bool:
+        """Asked before an idle connection is used again.
+
+        What can be read from it now is its end, which the loop has not come to yet, or an answer nobody asked for:
+        a request sent into that is lost, and costs an attempt.
+        """
+        if self.transport is None or self.transport.is_closing():
+            return False
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket"), select.POLLIN)
+        return not poll.poll(0)
 
     def set_response_params(self, **params: Any) -> None:  # noqa: ANN401 - passed on as aiohttp has them
         self._in_head = True

@@ -344,6 +344,16 @@ async def test_an_answer_nobody_asked_for_answers_no_later_request(transport: Ai
     assert server.connections == 2
 
 
+async def test_a_connection_that_was_hung_up_on_without_a_word_is_not_sent_into(
+    transport: AiohttpTransport,
+) -> None:
+    async with listening(closing(OK)) as server:
+        answers = [await exchange(transport, post(server)) for _ in range(20)]
+
+    assert {response.status_code for response, _ in answers} == {200}
+    assert server.connections == len(server.received) == 20
+
+
 async def test_a_refused_connection_names_no_address(transport: AiohttpTransport) -> None:
     port = await unused_port()
 
