@@ -37,12 +37,13 @@ from relay.domain.pacing import Pace
 from relay.domain.registrations import Registration
 from relay.domain.watching import LostRule
 from relay.scheduler import Scheduler
+from relay.services.allow import Allowing
 from relay.services.deliver import Delivering, DeliveryPolicy
 from relay.services.expire import Expiring
 from relay.services.poll import Polling, PollPolicy
 from relay.services.prune import Pruning
 from relay.services.read import Reading
-from relay.services.register import Registering
+from relay.services.register import Registering, Wakes
 from relay.services.work import Work
 from relay.settings import Settings
 from relay.storage import deliveries, polls, queue, registrations, schema
@@ -150,9 +151,9 @@ class Relay:
             self.database,
             self._accepted,
             self.guard,
+            Allowing(self.database, settings.allowances_by_name(), clock=clock),
             expires_in=span_of(settings.registrations.expires_in),
-            due=due,
-            announced=announced,
+            wakes=Wakes(due=due, announced=announced),
             clock=clock,
             metrics=self.metrics,
             rng=rng,

@@ -21,6 +21,7 @@ _PROBLEMS: Final = {
     413: "The body is too large.",
     415: "The body is not application/json.",
     422: "Something in the request breaks a rule; `errors` names the field and the rule.",
+    429: "More than this client may have taken on: send it again after Retry-After.",
     503: "Not available at the moment: send the same request again after Retry-After; it is never stored twice.",
 }
 

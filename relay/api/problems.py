@@ -15,6 +15,7 @@ from relay.domain.errors import (
     NotFound,
     Overloaded,
     RelayError,
+    TooMany,
 )
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -34,6 +35,7 @@ _TITLES: Final = {
     415: "Not the right content type",
     408: "Too slow",
     422: "Invalid input",
+    429: "More than this client may",
     500: "A fault of the relay",
     503: "Not available at the moment",
 }
@@ -75,6 +77,9 @@ def problem_of(error: RelayError, request_id: str | None) -> tuple[dict[str, Any
             errors = tuple(FieldError(field=field, rule="differs from what stands") for field in fields)
             headers = {"location": f"/v1/registrations/{existing}"} if existing else {}
             return problem(409, str(error), errors=errors, request_id=request_id), headers
+        case TooMany(retry_after=seconds):
+            document = problem(429, str(error), request_id=request_id) | {"retry_after": seconds}
+            return document, {"retry-after": str(seconds)}
         case Overloaded():
             return problem(503, str(error), request_id=request_id), _RETRY_AFTER
         case DatabaseUnavailable():

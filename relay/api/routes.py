@@ -37,7 +37,7 @@ OPERATIONS: Final = (
         body=RegistrationRequest,
         answers={201: RegistrationResource, 200: RegistrationResource},
         located=True,
-        problems=(400, 408, 409, 413, 415, 422),
+        problems=(400, 408, 409, 413, 415, 422, 429),
     ),
     Operation(
         method="POST",
@@ -46,7 +46,7 @@ OPERATIONS: Final = (
         summary="Register up to 1,000 at once; each item gets an answer of its own, in order.",
         body=BatchRequest,
         answers={200: BatchResource},
-        problems=(400, 408, 413, 415, 422),
+        problems=(400, 408, 413, 415, 422, 429),
     ),
     Operation(
         method="GET",

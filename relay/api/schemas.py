@@ -228,6 +228,7 @@ class Problem(Resource):
     errors: list[FieldProblem] | None = Field(
         None, description="The fields at fault, each with the rule it broke."
     )
+    retry_after: int | None = Field(None, description="With 429: seconds after which to try again.")
     request_id: str | None = None
 
 

@@ -6,6 +6,7 @@ RelayError
 │   ├── InvalidInput     422
 │   ├── NotFound         404
 │   ├── Conflict         409
+│   ├── TooMany          429
 │   └── Overloaded       503
 └── DatabaseUnavailable  the database's
     └── SchemaMismatch   the database holds a schema this program cannot serve
@@ -53,6 +54,14 @@ class Conflict(RequestRefused):
         super().__init__(detail)
         self.existing = existing
         self.fields = fields
+
+
+class TooMany(RequestRefused):
+    """One client asks for more than it may; `retry_after` is in seconds, 1 at least."""
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(f"{detail}; try again in {retry_after} s")
+        self.retry_after = retry_after
 
 
 class Overloaded(RequestRefused):

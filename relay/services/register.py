@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from relay.clock import Clock
+from relay.domain.allowances import MOST_OF_A_TASK
 from relay.domain.clients import Client
-from relay.domain.errors import Conflict, FieldError, InvalidInput, RequestRefused
-from relay.domain.ids import RANDOM_BITS, RegistrationId, registration_id
+from relay.domain.errors import Conflict, FieldError, InvalidInput, RequestRefused, TooMany
+from relay.domain.ids import RANDOM_BITS, Identity, RegistrationId, identity_of, registration_id
 from relay.domain.instants import SECOND, Instant, Span
 from relay.domain.registrations import EventType, Format, Registration
-from relay.domain.tasks import TaskState
+from relay.domain.tasks import TERMINAL_STATES, TaskState
 from relay.domain.urls import CallbackUrl
+from relay.services.allow import Allowing
 from relay.storage import registrations, views
 from relay.storage.committer import Committer
 from relay.storage.engine import Database
-from relay.storage.registrations import Created, Refused, Registered, Standing
+from relay.storage.registrations import Created, Crowded, Refused, Registered, Standing
 from relay.storage.views import RegistrationView, created_view
 from relay.telemetry import Metrics
 from relay.webhook.guard import Guard, Refusal
@@ -25,6 +27,10 @@ _ENDED: Final = {
     TaskState.SUCCEEDED: EventType.TASK_SUCCEEDED,
     TaskState.FAILED: EventType.TASK_FAILED,
 }
+
+
+CROWDED_SECONDS: Final = 3_600
+"""When to try again where a task has all the registrations there may be: they go with retention."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +53,24 @@ class Answer:
     created: bool
 
 
-class Registering:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wakes:
     """`due` is called when a new task is to be polled, `announced` when an event is to be delivered."""
 
+    due: Callable[[], None]
+    announced: Callable[[], None]
+
+
+class Registering:
     def __init__(
         self,
         database: Database,
         committer: Committer[Registration, Registered],
         guard: Guard,
+        allowing: Allowing,
         *,
         expires_in: Span,
-        due: Callable[[], None],
-        announced: Callable[[], None],
+        wakes: Wakes,
         clock: Clock,
         metrics: Metrics,
         rng: random.Random,
@@ -66,22 +78,53 @@ class Registering:
         self._database = database
         self._committer = committer
         self._guard = guard
+        self._allowing = allowing
         self._expires_in = expires_in
-        self._due = due
-        self._announced = announced
+        self._wakes = wakes
         self._clock = clock
         self._metrics = metrics
         self._rng = rng
 
     async def register(self, client: Client, wish: Wish) -> Answer:
-        """Raises InvalidInput where the guard refuses the callback, Conflict where it stands with other options."""
+        """Raises InvalidInput where the guard refuses the callback, Conflict where it stands with other options, TooMany."""
         (answer,) = await self.register_all(client, [wish])
         if isinstance(answer, RequestRefused):
             raise answer
         return answer
 
     async def register_all(self, client: Client, wishes: Sequence[Wish]) -> list[Answer | RequestRefused]:
-        """One answer each, in order; equal wishes behave as if sent one after the other."""
+        """One answer each, in order; equal wishes behave as if sent one after the other.
+
+        Raises TooMany where these are too many for the minute, InvalidInput where they always would be.
+        """
+        self._allowing.spend(client.name, len(wishes))
+        identities = [_identity(client, wish) for wish in wishes]
+        reservation = await self._allowing.reserve(client.name, identities)
+        made = reservation.count
+        try:
+            allowed = [
+                wish
+                for wish, identity in zip(wishes, identities, strict=True)
+                if identity not in reservation.refused
+            ]
+            outcomes = iter(await self._registered(client, allowed))
+            told = [
+                self._allowing.too_many_watched(client.name)
+                if identity in reservation.refused
+                else next(outcomes)
+                for identity in identities
+            ]
+            made = sum(_watches(outcome) for outcome in told)
+        finally:
+            self._allowing.settle(client.name, reservation, made)
+        answers = await self._answers(told)
+        for answer in answers:
+            self._metrics.registrations.labels(_label(answer)).inc()
+        return answers
+
+    async def _registered(
+        self, client: Client, wishes: Sequence[Wish]
+    ) -> Sequence[Registered | InvalidInput]:
         refusals = await self._guard.judge_all([wish.callback_url for wish in wishes])
         wanted = [
             self._registration(client, wish) if refusal is None else _refused(refusal)
@@ -89,11 +132,7 @@ class Registering:
         ]
         accepted = [item for item in wanted if isinstance(item, Registration)]
         results = iter(await self._committer.submit(accepted) if accepted else ())
-        outcomes = [next(results) if isinstance(item, Registration) else item for item in wanted]
-        answers = await self._answers(outcomes)
-        for answer in answers:
-            self._metrics.registrations.labels(_label(answer)).inc()
-        return answers
+        return [next(results) if isinstance(item, Registration) else item for item in wanted]
 
     async def cancel(self, client: str, wanted: RegistrationId) -> RegistrationView:
         """Raises NotFound, or Conflict once it was delivered or is dead."""
@@ -107,7 +146,7 @@ class Registering:
         refused = await self._database.write(registrations.redeliver, client, wanted, self._clock.now())
         if refused is not None:
             raise _not_now(refused, "redelivered")
-        self._announced()
+        self._wakes.announced()
         return await self._database.read(views.get, client, wanted)
 
     def _registration(self, client: Client, wish: Wish) -> Registration:
@@ -127,7 +166,9 @@ class Registering:
             expires_at=Instant(now + lifetime),
         )
 
-    async def _answers(self, outcomes: Sequence[Registered | InvalidInput]) -> list[Answer | RequestRefused]:
+    async def _answers(
+        self, outcomes: Sequence[Registered | InvalidInput | TooMany]
+    ) -> list[Answer | RequestRefused]:
         unknown = {id_ for outcome in outcomes if (id_ := _to_read(outcome)) is not None}
         found = await self._database.read(views.get_many, sorted(unknown)) if unknown else {}
         return [self._answer(outcome, found) for outcome in outcomes]
@@ -136,17 +177,20 @@ class Registering:
         """Wake whoever goes on from here; on a task that had ended, the registration was announced with its commit."""
         type_ = _ENDED.get(state)
         if type_ is None:
-            self._due()
+            self._wakes.due()
         else:
             self._metrics.announced.labels(type_).inc()
-            self._announced()
+            self._wakes.announced()
 
     def _answer(
-        self, outcome: Registered | InvalidInput, found: Mapping[RegistrationId, RegistrationView]
+        self, outcome: Registered | InvalidInput | TooMany, found: Mapping[RegistrationId, RegistrationView]
     ) -> Answer | RequestRefused:
         match outcome:
-            case InvalidInput():
+            case InvalidInput() | TooMany():
                 return outcome
+            case Crowded():
+                detail = f"{MOST_OF_A_TASK} registrations of this task are kept, the most there may be; nothing was stored"
+                return TooMany(detail, retry_after=CROWDED_SECONDS)
             case Standing(id=id_, differing=()):
                 return Answer(view=found[id_], created=False)
             case Standing(id=id_, differing=fields):
@@ -164,7 +208,15 @@ def _refused(refusal: Refusal) -> InvalidInput:
     return InvalidInput(FieldError(field="callback_url", rule=refusal.rule))
 
 
-def _to_read(outcome: Registered | InvalidInput) -> RegistrationId | None:
+def _identity(client: Client, wish: Wish) -> Identity:
+    return identity_of(client.name, wish.kind, wish.task_id, wish.callback_url.text)
+
+
+def _watches(outcome: Registered | InvalidInput | TooMany) -> bool:
+    return isinstance(outcome, Created) and outcome.task.state not in TERMINAL_STATES
+
+
+def _to_read(outcome: Registered | InvalidInput | TooMany) -> RegistrationId | None:
     """Whose view cannot be told from what the commit answered."""
     if isinstance(outcome, Created):
         return outcome.registration.id if outcome.task.polls else None
@@ -176,6 +228,8 @@ def _to_read(outcome: Registered | InvalidInput) -> RegistrationId | None:
 def _label(answer: Answer | RequestRefused) -> str:
     if isinstance(answer, Answer):
         return "created" if answer.created else "existing"
+    if isinstance(answer, TooMany):
+        return "too_many"
     return "conflict" if isinstance(answer, Conflict) else "refused"
 
 

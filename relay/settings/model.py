@@ -10,6 +10,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from relay.domain.allowances import Allowance
 from relay.domain.clients import Client, signing_key, token_digest
 from relay.settings.errors import ConfigurationError
 from relay.settings.names import DEFAULT_CLIENT, KeyPath, dotted, variable_of
@@ -105,6 +106,19 @@ class Settings(BaseSettings):
                 )
                 for name, client in self.clients.items()
                 if client.camb_api_key is not None
+            }
+        )
+
+    def allowances_by_name(self) -> Mapping[str, Allowance]:
+        """What each client may register: its own bounds, or everybody's."""
+        shared = self.registrations
+        return MappingProxyType(
+            {
+                name: Allowance(
+                    registrations_per_minute=client.registrations_per_minute or shared.per_minute,
+                    max_watched=client.max_watched or shared.max_watched,
+                )
+                for name, client in self.clients.items()
             }
         )
 

@@ -245,6 +245,20 @@ class RegistrationsSettings(Section):
         le=timedelta(days=30),
         description="When a registration that names no expires_in expires. PT5S to P30D, in whole seconds.",
     )
+    per_minute: int = Field(
+        120_000,
+        ge=1,
+        le=10_000_000,
+        description="Registrations a minute that each client may ask of each process; the burst is one minute of it. "
+        "The default is some half of what one process takes, so that no client can have all of it. 1 to 10000000.",
+    )
+    max_watched: int = Field(
+        1_000_000,
+        ge=1,
+        le=100_000_000,
+        description="Registrations of each client that may wait for their tasks at once. The default is far beyond what "
+        "a CAMB key's rate can be polled for, and takes some GiB of disk. 1 to 100000000.",
+    )
 
 
 class RetentionSettings(Section):
@@ -285,6 +299,12 @@ class ClientSettings(Section):
         "signature, so that one can replace another. At most 8.",
     )
     default_kind: KindName = Field(DEFAULT_KIND, description="The kind of a registration that names none.")
+    registrations_per_minute: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
+        None, description="Its own registrations.per_minute. 1 to 10000000."
+    )
+    max_watched: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
+        None, description="Its own registrations.max_watched. 1 to 100000000."
+    )
 
 
 def is_loopback(host: str) -> bool:

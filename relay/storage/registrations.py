@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
+from relay.domain.allowances import MOST_OF_A_TASK
 from relay.domain.errors import NotFound
 from relay.domain.ids import Identity, RegistrationId, TaskRef
 from relay.domain.instants import Instant
@@ -20,7 +21,7 @@ from relay.domain.registrations import (
 )
 from relay.domain.tasks import TERMINAL_STATES, TaskState, parse_report
 from relay.domain.watching import Task, Watcher, ended
-from relay.storage import tasks
+from relay.storage import bounds, tasks
 from relay.storage.events import announce
 from relay.storage.many import Many
 from relay.storage.tables import AnyRow, deliveries, registrations
@@ -118,7 +119,12 @@ class Standing:
     differing: tuple[str, ...]
 
 
-Registered = Created | Standing
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowded:
+    """The task has as many registrations as it may have: nothing was stored."""
+
+
+Registered = Created | Standing | Crowded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,15 +146,22 @@ def register(
     for registration in wanted:
         first.setdefault(registration.identity, registration)
     standing = _stand(connection, first.values(), found)
+    refused = _crowd_out(connection, first.values(), found, standing)
     late = [
         item
         for identity, item in first.items()
-        if standing[identity].id == item.id
+        if identity not in refused
+        and standing[identity].id == item.id
         and standing[identity].state == RegistrationState.WATCHING
         and found[item.task].state in TERMINAL_STATES
     ]
     announce_late(connection, late, found, base_urls)
-    return [_registered(item, found[item.task], standing[item.identity]) for item in wanted]
+    return [
+        Crowded()
+        if item.identity in refused
+        else _registered(item, found[item.task], standing[item.identity])
+        for item in wanted
+    ]
 
 
 def lock_watchers(connection: Connection, refs: Collection[TaskRef]) -> list[Watcher]:
@@ -257,6 +270,26 @@ def _stand(
             there |= {not_ours[row.id]: row for row in own}
         standing |= there
     return standing
+
+
+def _crowd_out(
+    connection: Connection,
+    wanted: Iterable[Registration],
+    found: Mapping[TaskRef, Task],
+    standing: Mapping[Identity, AnyRow],
+) -> set[Identity]:
+    """Take back the last of what was just made where that is more than a task may have. No other transaction saw it."""
+    beyond = bounds.crowded(connection, found.keys(), MOST_OF_A_TASK)
+    if not beyond:
+        return set()
+    made: dict[TaskRef, list[Registration]] = {ref: [] for ref in beyond}
+    for item in wanted:
+        if item.task in beyond and standing[item.identity].id == item.id:
+            made[item.task].append(item)
+    refused = [item for ref, items in made.items() for item in items[-beyond[ref] :]]
+    bounds.take_back(connection, [item.id for item in refused])
+    leave_unwatched(connection, [found[ref] for ref in beyond])
+    return {item.identity for item in refused}
 
 
 def _wanted_task(registration: Registration) -> Task:

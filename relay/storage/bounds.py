@@ -1,0 +1,48 @@
+"""How much of something there is already, where more of it may be refused."""
+
+from collections.abc import Collection
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, delete, func, select
+
+from relay.domain.ids import Identity, RegistrationId, TaskRef
+from relay.storage.tables import registrations
+
+_R: Final = registrations.c
+# `verdict_at` is set exactly while a registration watches, and has an index of its own: no row is read.
+_SOME_WATCHING: Final = (
+    select(_R.client)
+    .where(_R.client == bindparam("client"), _R.verdict_at.is_not(None))
+    .limit(bindparam("most"))
+    .subquery()
+)
+_WATCHING: Final = select(func.count()).select_from(_SOME_WATCHING)
+_STANDING: Final = select(_R.identity).where(_R.identity.in_(bindparam("identities", expanding=True)))
+_CROWDED: Final = (
+    select(_R.task, func.count().label("kept"))
+    .where(_R.task.in_(bindparam("refs", expanding=True)))
+    .group_by(_R.task)
+    .having(func.count() > bindparam("most"))
+)
+_TAKE_BACK: Final = delete(registrations).where(_R.id.in_(bindparam("ids", expanding=True)))
+
+
+def count_watching(connection: Connection, client: str, most: int) -> int:
+    """How many registrations of the client watch; counting ends at `most`."""
+    return connection.execute(_WATCHING, {"client": client, "most": most}).scalar_one()
+
+
+def standing(connection: Connection, identities: Collection[Identity]) -> set[Identity]:
+    """Those of the identities that a registration bears."""
+    return {Identity(found) for found in connection.scalars(_STANDING, {"identities": sorted(identities)})}
+
+
+def crowded(connection: Connection, refs: Collection[TaskRef], most: int) -> dict[TaskRef, int]:
+    """By how many registrations each of the tasks, which the caller has locked, has more than `most`."""
+    rows = connection.execute(_CROWDED, {"refs": sorted(refs), "most": most})
+    return {TaskRef(row.task): row.kept - most for row in rows}
+
+
+def take_back(connection: Connection, ids: Collection[RegistrationId]) -> None:
+    """Forget registrations that this transaction made."""
+    connection.execute(_TAKE_BACK, {"ids": sorted(ids)})
