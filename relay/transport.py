@@ -27,6 +27,9 @@ KEEP_ALIVE_SECONDS: Final = 4.0
 DNS_CACHE_SECONDS: Final = 10
 MAX_HEADS: Final = 16
 """The final answer and the 1xx before it, in one exchange."""
+FRAMING_BYTES: Final = 65_536
+FRAMING_SHARE: Final = 16
+"""What may come around a body: so much, and so many bytes for each of its own; a chunk of one byte takes five."""
 
 _INTERIM: Final = frozenset({100, *range(102, 200)})  # after 101 nothing follows
 _END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
@@ -223,9 +226,9 @@ class _Answers(ResponseHandler):
     """Hands aiohttp's parser one head at a time.
 
     Left alone, the parser forgets an answer whose head came in one read with bytes it cannot make sense of, as a 204
-    with a body does, though the status had been told. It also takes 1xx without end, keeps a reader waiting for the
-    rest of a body that is already known to be broken, and on an idle connection takes an answer nobody asked for,
-    which the next request would get.
+    with a body does, though the status had been told. It also takes 1xx and a chunk's extension without end, keeps a
+    reader waiting for the rest of a body that is already known to be broken, and on an idle connection takes an answer
+    nobody asked for, which the next request would get.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -234,6 +237,7 @@ class _Answers(ResponseHandler):
         self._heads = 0
         self._carried = b""
         self._body: aiohttp.StreamReader | None = None
+        self._after_head = 0
 
     def is_connected(self) -> bool:
         """Asked before an idle connection is used again.
@@ -252,6 +256,7 @@ class _Answers(ResponseHandler):
         self._heads = 0
         self._carried = b""
         self._body = None
+        self._after_head = 0
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
@@ -283,8 +288,13 @@ class _Answers(ResponseHandler):
         super().feed_data(data, size)
 
     def _parse(self, data: bytes) -> None:
+        self._after_head += 0 if self._body is None else len(data)
         super().data_received(data)
-        if self._body is not None and self.exception() is not None and not self._body.is_eof():
+        if self._body is None or self._body.is_eof():
+            return
+        if self._after_head > FRAMING_BYTES + FRAMING_SHARE * self._body.total_bytes:
+            self._drop()
+        if self.exception() is not None:
             self._body.set_exception(aiohttp.ClientPayloadError())
 
     def _drop(self) -> None:

@@ -84,6 +84,9 @@ class SocketServer:
         return f"{self.scheme}://{host}:{self.port}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.set_name(f"server of {self.origin}")  # no work of the relay whose end a test may wait for
         number, self.connections = self.connections, self.connections + 1
         self.writers.append(writer)
         with suppress(ConnectionError, asyncio.IncompleteReadError):
