@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import random
+import resource
 import secrets
 import signal
 import socket
@@ -24,6 +25,7 @@ _SEED_BITS: Final = 256
 _GARBAGE_THRESHOLDS: Final = (20_000, 20, 50)
 _SWITCH_SECONDS: Final = 0.0005
 _BACKLOG: Final = 2048
+_OPEN_FILES: Final = 65_536  # many a system begins with 1,024, which connections alone may need
 _KEEP_ALIVE_SECONDS: Final = 75
 
 _log = structlog.get_logger()
@@ -86,6 +88,9 @@ def _settle() -> None:
     gc.freeze()
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
     sys.setswitchinterval(_SWITCH_SECONDS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _listen(settings: Settings, port: int) -> socket.socket:
