@@ -7,6 +7,7 @@ from relay.domain.instants import MILLISECOND, Instant
 
 RegistrationId = NewType("RegistrationId", str)
 EventId = NewType("EventId", str)
+ReplayId = NewType("ReplayId", str)
 TaskRef = NewType("TaskRef", str)
 """Our name for a task row, derived from (client, kind, task id), so that it is known before the row is read."""
 Identity = NewType("Identity", bytes)
@@ -16,6 +17,7 @@ RANDOM_BITS = 74
 _HEX_DIGITS = 32
 _REGISTRATION = "reg_"
 _EVENT = "evt_"
+_REPLAY = "rpl_"
 _TASK = "tsk_"
 _SEPARATOR = "\0"  # refused in every part, so that no two different tuples join to one text
 
@@ -33,10 +35,15 @@ def registration_id(now: Instant, random_bits: int) -> RegistrationId:
 
 
 def parse_registration_id(text: str) -> RegistrationId | None:
-    digits = text.removeprefix(_REGISTRATION)
-    if len(digits) != _HEX_DIGITS or text == digits or not set(digits) <= set("0123456789abcdef"):
-        return None
-    return RegistrationId(text)
+    return RegistrationId(text) if _is_id(text, _REGISTRATION) else None
+
+
+def replay_id(now: Instant, random_bits: int) -> ReplayId:
+    return ReplayId(_REPLAY + uuid7_hex(now, random_bits))
+
+
+def parse_replay_id(text: str) -> ReplayId | None:
+    return ReplayId(text) if _is_id(text, _REPLAY) else None
 
 
 def event_id_of(registration: RegistrationId) -> EventId:
@@ -54,6 +61,11 @@ def task_ref(client: str, kind: str, task_id: str) -> TaskRef:
 
 def identity_of(client: str, kind: str, task_id: str, callback_url: str) -> Identity:
     return Identity(_digest(client, kind, task_id, callback_url))
+
+
+def _is_id(text: str, prefix: str) -> bool:
+    digits = text.removeprefix(prefix)
+    return len(digits) == _HEX_DIGITS and text != digits and set(digits) <= set("0123456789abcdef")
 
 
 def _digest(*parts: str) -> bytes:

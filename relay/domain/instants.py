@@ -1,7 +1,8 @@
 """Moments and spans as integer microseconds; aware datetimes exist only where text is read or written."""
 
+import re
 from datetime import UTC, datetime, timedelta
-from typing import NewType
+from typing import Final, NewType
 
 Instant = NewType("Instant", int)
 """Microseconds since 1970-01-01T00:00:00Z."""
@@ -17,6 +18,12 @@ DAY = Span(24 * HOUR)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_LATEST: Final = 253_402_300_799_999_999  # the last microsecond of the year 9999
+_RFC3339: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:)([0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_LEAP: Final = "60"
+_DIGITS: Final = 7  # the point and microseconds
 
 
 def span_of(length: timedelta) -> Span:
@@ -35,3 +42,20 @@ def text(instant: Instant) -> str:
 
 def instant_of(moment: datetime) -> Instant:
     return Instant((moment - _EPOCH) // _MICROSECOND)
+
+
+def parse_rfc3339(written: str) -> Instant:
+    """Read an RFC 3339 date-time, with its offset; raises ValueError. A leap second is the one before it again.
+
+    What lies before 1970 or after 9999 comes out as the nearest end: nothing of ours is older or later.
+    """
+    found = _RFC3339.fullmatch(written)
+    if found is None:
+        raise ValueError("must be a date and time with an offset, as 2026-11-23T13:00:00Z")
+    day, minute, second, fraction, offset = found.groups()
+    shown = "59" if second == _LEAP else second
+    try:
+        moment = datetime.fromisoformat(f"{day}T{minute}{shown}{(fraction or '')[:_DIGITS]}{offset.upper()}")
+    except ValueError:
+        raise ValueError("must be a date and time that there is") from None
+    return Instant(min(max(instant_of(moment), 0), _LATEST))

@@ -16,7 +16,6 @@ from relay.domain.registrations import (
     Registration,
     RegistrationChange,
     RegistrationState,
-    after_change,
     allows,
 )
 from relay.domain.tasks import TERMINAL_STATES, TaskState, parse_report
@@ -24,6 +23,7 @@ from relay.domain.watching import Task, Watcher, ended
 from relay.storage import bounds, tasks
 from relay.storage.events import announce
 from relay.storage.many import Many
+from relay.storage.redelivery import begin_round
 from relay.storage.tables import AnyRow, deliveries, registrations
 from relay.storage.tables import tasks as tasks_table
 
@@ -83,23 +83,6 @@ _STOP: Final = (
     update(deliveries)
     .where(deliveries.c.registration == bindparam("b_id"), deliveries.c.ended_at.is_(None))
     .values(next_at=None, leased_until=None, ended_at=bindparam("b_now"))
-)
-_REOPEN: Final = (
-    update(registrations).where(_R.id == bindparam("b_id")).values(state=bindparam("b_state"), closed_at=None)
-)
-_AGAIN: Final = (
-    update(deliveries)
-    .where(deliveries.c.registration == bindparam("b_id"))
-    .values(
-        next_at=bindparam("b_now"),
-        leased_until=None,
-        round=deliveries.c.round + 1,
-        round_at=bindparam("b_now"),
-        failures=0,
-        ended_at=None,
-        delivered_at=None,
-        dead_reason=None,
-    )
 )
 
 
@@ -190,9 +173,7 @@ def redeliver(connection: Connection, client: str, wanted: RegistrationId, now: 
     _, state = _lock(connection, client, wanted)
     if not allows(state, RegistrationChange.REDELIVERED):
         return Refused(state=state)
-    after = after_change(state, RegistrationChange.REDELIVERED)
-    connection.execute(_REOPEN, {"b_id": wanted, "b_state": after})
-    connection.execute(_AGAIN, {"b_id": wanted, "b_now": now})
+    begin_round(connection, {wanted: state}, now)
     return None
 
 

@@ -172,6 +172,48 @@ lanes: Final = Table(
     Column("cause", Text),
 )
 
+replays: Final = Table(
+    "replays",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("client", Key, nullable=False),
+    Column("state", Text, nullable=False),
+    # What it replays.
+    Column("wanted_state", Text, nullable=False),
+    Column("kind", Text),
+    Column("origin", Text),
+    Column("since", BigInteger),
+    Column("until", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger),
+    # How far `matching` has been counted; null once it is whole.
+    Column("counted_origin", Text),
+    Column("counted_id", Key),
+    Column("matching", BigInteger, nullable=False),
+    Column("replayed", BigInteger, nullable=False),
+    Column("skipped", BigInteger, nullable=False),
+    _index("ix_replays_client", "client", "id"),
+    _index("ix_replays_open", "client", "id", where="closed_at IS NULL"),
+    _index("ix_replays_closed", "closed_at", where="closed_at IS NOT NULL"),
+)
+
+replay_parts: Final = Table(
+    "replay_parts",
+    metadata,
+    Column("replay", Key, ForeignKey("replays.id"), primary_key=True),
+    Column("origin", Key, primary_key=True),
+    # The last registration that was counted, and the last that was looked at since.
+    Column("last", Key, nullable=False),
+    Column("cursor", Key, nullable=False),
+    # When to look at the origin again; null once all that was counted was looked at.
+    Column("next_at", BigInteger),
+    Column("hold", Text),
+    Column("held_until", BigInteger),
+    Column("matching", BigInteger, nullable=False),
+    Column("replayed", BigInteger, nullable=False),
+    _index("ix_replay_parts_due", "replay", "next_at", where="next_at IS NOT NULL"),
+)
+
 facts: Final = Table(
     "facts",
     metadata,

@@ -204,7 +204,7 @@ async def test_nothing_is_deleted_in_passing(store: Store) -> None:
 
     found = await store.database.read(rules)
 
-    assert len(found) == 5
+    assert len(found) == 6
     assert not any(found)
 
 
