@@ -46,7 +46,7 @@ bench: $(READY) ## measure, and print one table
 	$(BIN)/python -m tests.bench
 
 lock: $(READY) ## resolve the dependencies again, leaving out releases of the last week
-	$(COMPILE) --upgrade --extra postgres --output-file requirements.txt
+	$(COMPILE) --upgrade --extra postgres --extra ed25519 --output-file requirements.txt
 	$(COMPILE) --upgrade --all-extras --group dev --constraint requirements.txt --output-file requirements-dev.txt
 
 clean: ## remove what the other targets made, .venv included

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from relay import __version__
 from relay.api.health import Health
+from relay.api.keys import Keys
 from relay.api.middleware import RequestContext
 from relay.api.problems import on_http_error, on_relay_error
 from relay.api.registrations import Registrations
@@ -316,6 +317,7 @@ class Relay:
             self.database,
             Sender(
                 self._outside.callbacks,
+                clients=self.clients.values(),
                 clock=self.clock,
                 deadline=deadline,
                 answer_bytes=delivery.answer_bytes,
@@ -348,6 +350,7 @@ def create_app(relay: Relay) -> Starlette:
         routes += public_routes(
             Registrations(callers, relay.registering, Reading(relay.database)),
             TestNotifications(callers, relay.delivering, relay.guard),
+            Keys(callers, relay.clients),
         )
     return _application(relay, routes)
 

@@ -9,15 +9,21 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from relay.settings import ClientSettings, ConfigurationError, Settings, load_settings
+from relay.settings.callback_headers import CallbackHeaderSettings
 from relay.settings.names import KeyPath, dotted, settings_in
 from relay.settings.values import duration_text
 
 CONFIG = Path(__file__).parent.parent / "config"
 REFERENCE = (CONFIG / "relay.toml").read_text()
 SETTINGS = dict(settings_in(Settings))
-EVERY_SETTING = SETTINGS | {
-    ("clients", "shop", key): field for key, field in ClientSettings.model_fields.items()
-}
+EVERY_SETTING = (
+    SETTINGS
+    | {("clients", "shop", key): field for key, field in ClientSettings.model_fields.items()}
+    | {
+        ("clients", "shop", "callback_headers", key): field
+        for key, field in CallbackHeaderSettings.model_fields.items()
+    }
+)
 SWITCHED_OFF = re.compile(r"^#(?=[a-z\[])", re.MULTILINE)
 
 
@@ -30,7 +36,10 @@ def comments_in(text: str) -> dict[str, str]:
         if line.startswith("# "):
             words.append(line.removeprefix("# "))
             continue
-        if heading := re.fullmatch(r"#?\[(.+)\]", line):
+        if heading := re.fullmatch(r"#?\[\[(.+)\]\]", line):
+            found[heading[1]] = " ".join(words)
+            table = f"{heading[1]}."
+        elif heading := re.fullmatch(r"#?\[(.+)\]", line):
             table = f"{heading[1]}."
         elif setting := re.match(r"#?([a-z_]+) = ", line):
             found[table + setting[1]] = " ".join(words)
@@ -98,6 +107,7 @@ def test_what_the_reference_file_switches_off_is_right_but_for_the_secrets(tmp_p
     assert [problem.partition(" in ")[0] for problem in refusal.value.problems] == [
         "clients.shop.api_tokens",
         "clients.shop.signing_secrets",
+        "clients.shop.callback_headers",
     ]
 
 
@@ -111,7 +121,7 @@ def test_a_description_states_both_ends_of_the_range(path: KeyPath) -> None:
 
 
 def test_every_table_is_frozen_and_refuses_what_it_does_not_know() -> None:
-    models: list[type[BaseModel]] = [Settings, ClientSettings]
+    models: list[type[BaseModel]] = [Settings, ClientSettings, CallbackHeaderSettings]
     models += [type(value) for value in vars(Settings()).values() if isinstance(value, BaseModel)]
 
     assert all(model.model_config["frozen"] and model.model_config["extra"] == "forbid" for model in models)

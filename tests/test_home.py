@@ -102,10 +102,10 @@ def test_every_module_can_be_imported_in_a_bare_environment_and_leaves_nothing_b
 @pytest.mark.parametrize(
     ("lock", "wanted"),
     [
-        pytest.param("requirements.txt", [*RUNTIME, *EXTRAS["postgres"]], id="runtime"),
+        pytest.param("requirements.txt", [*RUNTIME, *EXTRAS["postgres"], *EXTRAS["ed25519"]], id="runtime"),
         pytest.param(
             "requirements-dev.txt",
-            [*RUNTIME, *EXTRAS["postgres"], *EXTRAS["demo"], *DEVELOPMENT],
+            [*RUNTIME, *(need for extra in EXTRAS.values() for need in extra), *DEVELOPMENT],
             id="development",
         ),
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from relay.domain.keys import SharedSecret
 from relay.settings import ConfigurationError, DatabaseSettings, ServerSettings, Settings, load_settings
 
 KEY = bytes(range(32))
@@ -576,7 +577,7 @@ class TestClients:
         assert client.api_token_digests == {
             hashlib.sha256(token).digest() for token in (TOKEN.encode(), b"second-token")
         }
-        assert client.signing_keys == (KEY,)
+        assert client.signing_keys == (SharedSecret(secret=KEY),)
         assert client.default_kind == "text-to-sound"
 
     def test_the_first_signing_secret_signs_first(self, cwd: Path) -> None:
@@ -585,7 +586,7 @@ class TestClients:
 
         client = load(cwd, WHOLE | {"RELAY_SIGNING_SECRETS": secrets}).clients_by_name()["default"]
 
-        assert client.signing_keys == (newer, KEY)
+        assert client.signing_keys == (SharedSecret(secret=newer), SharedSecret(secret=KEY))
 
     def test_each_client_may_have_its_own_camb_and_kind(self, cwd: Path) -> None:
         file = f"""

@@ -53,7 +53,7 @@
 {{- with get $elsewhere $name }}
 {{- fail (printf "config: %s is set by %s." $name .) }}
 {{- end }}
-{{- if regexMatch "(^RELAY|__|_)(API_TOKENS?|TOKENS?|API_KEYS?|SIGNING_SECRETS?|SECRETS?|PASSWORD)$" $name }}
+{{- if regexMatch "(^RELAY|__|_)(API_TOKENS?|TOKENS?|API_KEYS?|SIGNING_SECRETS?|SECRETS?|CALLBACK_HEADERS|PASSWORD)$" $name }}
 {{- fail (printf "config: %s is a secret and a ConfigMap is not. Put it into existingSecret or secrets." $name) }}
 {{- end }}
 {{- end }}

@@ -28,7 +28,7 @@ _PROBLEMS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One call. `problems` are the statuses it can refuse with, beside 401 and 503."""
+    """One call. `problems` are the statuses it can refuse with, beside 401 and 503 where it is not `public`."""
 
     method: str
     path: str
@@ -40,6 +40,8 @@ class Operation:
     problems: tuple[int, ...] = ()
     located: bool = False
     """Whether success carries a Location."""
+    public: bool = False
+    """Whether it needs no token, and is answered from memory."""
 
 
 def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]:
@@ -86,8 +88,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
         str(status): _answer(operation, model) for status, model in operation.answers.items()
     } | {
         str(status): {"description": _PROBLEMS[status], "content": _content(CONTENT_TYPE, Problem)}
-        for status in sorted({401, 503, *operation.problems})
+        for status in sorted({*operation.problems} | (set() if operation.public else {401, 503}))
     }
+    if operation.public:
+        described["security"] = []
     return described
 
 

@@ -11,12 +11,16 @@ from starlette.types import Scope
 
 from relay import __version__
 from relay.api.health import Health
+from relay.api.keys import JWKS_PATH, Keys
 from relay.api.openapi import Operation, document
 from relay.api.registrations import Registrations
 from relay.api.schemas import (
     AttemptPage,
     BatchRequest,
     BatchResource,
+    JsonWebKeySet,
+    KeyPage,
+    KeySetQuery,
     ListQuery,
     RegistrationPage,
     RegistrationRequest,
@@ -98,10 +102,27 @@ OPERATIONS: Final = (
         answers={200: TestResource},
         problems=(400, 408, 413, 415, 422),
     ),
+    Operation(
+        method="GET",
+        path="/v1/keys",
+        id="list_keys",
+        summary="The public halves of your ed25519 keys, for your receivers to verify with.",
+        answers={200: KeyPage},
+    ),
+    Operation(
+        method="GET",
+        path=JWKS_PATH,
+        id="read_jwks",
+        summary="Every ed25519 key that notifications are verified with, for whoever asks.",
+        query=KeySetQuery,
+        answers={200: JsonWebKeySet},
+        problems=(422,),
+        public=True,
+    ),
 )
 
 
-def public_routes(registrations: Registrations, tests: TestNotifications) -> list[Route]:
+def public_routes(registrations: Registrations, tests: TestNotifications, keys: Keys) -> list[Route]:
     endpoints: dict[str, Callable[[Request], Awaitable[Response]]] = {
         "register": registrations.create,
         "register_batch": registrations.create_batch,
@@ -111,6 +132,8 @@ def public_routes(registrations: Registrations, tests: TestNotifications) -> lis
         "cancel": registrations.cancel,
         "redeliver": registrations.redeliver,
         "send_test": tests.create,
+        "list_keys": keys.own,
+        "read_jwks": keys.published,
     }
     text = orjson.dumps(document(OPERATIONS, version=__version__))
 

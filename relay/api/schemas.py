@@ -213,6 +213,41 @@ class TestResource(Resource):
     attempt: AttemptResource
 
 
+class KeySetQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key_set: Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")] | None = Field(
+        None, description="Only those of one client, as its `jwks_path` has it."
+    )
+
+
+class JsonWebKey(Resource):
+    """RFC 7517 and RFC 8037; `kid` is the key's RFC 7638 thumbprint."""
+
+    kty: Literal["OKP"] = "OKP"
+    crv: Literal["Ed25519"] = "Ed25519"
+    use: Literal["sig"] = "sig"
+    alg: Literal["EdDSA"] = "EdDSA"
+    kid: str
+    x: str
+
+
+class JsonWebKeySet(Resource):
+    keys: list[JsonWebKey]
+
+
+class PublicKeyResource(Resource):
+    kid: str
+    public_key: str = Field(description="`whpk_` and the key in base64, as Standard Webhooks has it.")
+
+
+class KeyPage(Resource):
+    """Your ed25519 keys, in the order in which they sign."""
+
+    data: list[PublicKeyResource]
+    jwks_path: str = Field(description="Where whoever holds no token reads the same keys, and none besides.")
+
+
 class FieldProblem(Resource):
     field: str
     rule: str

@@ -81,7 +81,7 @@ class Delivering(Work[ClaimedDelivery]):
                     attempt=1,
                     url=url,
                     body=test_body(self._clock.now()),
-                    signing_keys=client.signing_keys,
+                    client=client.name,
                 )
             )
         finally:
@@ -124,7 +124,7 @@ class Delivering(Work[ClaimedDelivery]):
                 attempt=row.number,
                 url=parse_callback_url(row.callback_url),
                 body=row.body,
-                signing_keys=self._clients[row.client].signing_keys,
+                client=row.client,
             )
         )
         decision = self._policy.retry.decide(attempt, tries=row.failures + 1, chance=self._rng.random())

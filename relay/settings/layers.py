@@ -4,10 +4,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import orjson
 from pydantic_settings import TomlConfigSettingsSource
 
 from relay.settings.model import Settings
-from relay.settings.names import KeyPath, Names, dotted, is_foreign, is_list, is_optional
+from relay.settings.names import (
+    KeyPath,
+    Names,
+    dotted,
+    is_foreign,
+    is_list,
+    is_list_of_tables,
+    is_optional,
+)
 
 Tree = dict[str, object]
 
@@ -111,17 +120,39 @@ def _read_variables(
                 f"{_located(name, source)}: is the same setting as {variables[path]}; keep one of them"
             )
         else:
-            variables[path] = name
-            _plant(tree, path, _parsed(value, names, path))
+            try:
+                _plant(tree, path, _parsed(value, names, path))
+            except _NotJson as exc:
+                found.append(f"{_located(name, source)}: {exc}")
+            else:
+                variables[path] = name
     return Layer(tree=tree, source=source, variables=variables, problems=tuple(found))
 
 
 def _parsed(value: str, names: Names, path: KeyPath) -> object:
-    """Lists are comma-separated; nothing is no item, or no value where a setting can do without."""
+    """Lists are comma-separated, those of tables JSON; nothing is no item, or no value where a setting can do without.
+
+    Raises _NotJson.
+    """
     setting = names.field(path)
+    if is_list_of_tables(setting):
+        return _json(value) if value.strip() else []
     if is_list(setting):
         return [item.strip() for item in value.split(",")] if value.strip() else []
     return None if is_optional(setting) and not value.strip() else value
+
+
+class _NotJson(ValueError):
+    pass
+
+
+def _json(value: str) -> object:
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError as exc:
+        # The position alone: the document holds secrets.
+        rule = 'should be JSON such as [{"origin": "https://…", "name": "…", "value": "…"}]'
+        raise _NotJson(f"{rule}, and is none at line {exc.lineno}, column {exc.colno}") from None
 
 
 def _unread(source: Path, rule: str) -> Layer:

@@ -15,6 +15,14 @@ from relay.settings.names import KeyPath, Names, dotted
 
 DEFAULT_FILE: Final = Path("config") / "relay.toml"
 
+# Where pydantic's words are about Python.
+_RULES: Final = {
+    "dict_type": "should be a table",
+    "missing": "is missing",
+    "model_type": "should be a table",
+    "tuple_type": "should be a list",
+}
+
 
 def load_settings(
     *, config: Path | None, secrets_dir: Path | None, environ: Mapping[str, str], cwd: Path
@@ -54,22 +62,25 @@ def _built(layers: list[Layer]) -> Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fault:
-    """One line of a ValidationError; `item` is the place in a list, from 1."""
+    """One line of a ValidationError; `item` is the place in a list, from 1, and `inside` a key of the table there."""
 
     kind: str
     path: KeyPath
     item: int | None
+    inside: str
     text: str
     cause: object
 
 
 def _faults(error: ValidationError) -> Iterator[_Fault]:
     for detail in error.errors(include_url=False, include_input=False):
-        keys = [key for key in detail["loc"] if isinstance(key, str) and key != "[key]"]
+        keys = [key for key in detail["loc"] if key != "[key]"]
+        at = next((at for at, key in enumerate(keys) if isinstance(key, int)), len(keys))
         yield _Fault(
             kind=detail["type"],
-            path=tuple(keys),
-            item=next((key + 1 for key in detail["loc"] if isinstance(key, int)), None),
+            path=tuple(map(str, keys[:at])),
+            item=next((key + 1 for key in keys[at:] if isinstance(key, int)), None),
+            inside=".".join(map(str, keys[at + 1 :])),
             text=detail["msg"],
             cause=detail.get("ctx", {}).get("error"),
         )
@@ -111,15 +122,15 @@ def _place(path: KeyPath, layers: list[Layer]) -> str | None:
 
 def _rule(fault: _Fault, names: Names) -> str:
     item = "" if fault.item is None else f"item {fault.item} "
+    if fault.inside:
+        item += f"{fault.inside} "
     match fault.kind:
+        case "extra_forbidden" if fault.inside:
+            return f"{item}is no setting of that table"
         case "extra_forbidden":
             near = names.nearest_key(fault.path)
             return "unknown setting" + (f"; did you mean {near}?" if near else "")
         case "value_error":
             return f"{item}{fault.cause}"
-        case "model_type" | "dict_type":
-            return "should be a table"
-        case "tuple_type":
-            return "should be a list"
-        case _:
-            return item + fault.text.removeprefix("Input ").removeprefix("Tuple ")
+        case kind:
+            return item + _RULES.get(kind, fault.text.removeprefix("Input ").removeprefix("Tuple "))

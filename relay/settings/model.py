@@ -11,7 +11,9 @@ from pydantic import BaseModel, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from relay.domain.allowances import Allowance
-from relay.domain.clients import Client, signing_key, token_digest
+from relay.domain.clients import Client, token_digest
+from relay.domain.keys import signing_key
+from relay.settings.callback_headers import CallbackHeaderSettings
 from relay.settings.errors import ConfigurationError
 from relay.settings.names import DEFAULT_CLIENT, KeyPath, dotted, variable_of
 from relay.settings.sections import (
@@ -103,6 +105,7 @@ class Settings(BaseSettings):
                     ),
                     signing_keys=tuple(signing_key(s.get_secret_value()) for s in client.signing_secrets),
                     default_kind=client.default_kind,
+                    callback_headers=tuple(header.header() for header in client.callback_headers),
                 )
                 for name, client in self.clients.items()
                 if client.camb_api_key is not None
@@ -159,6 +162,8 @@ def _text(value: object) -> str:
     """SecretStr masks itself."""
     if value is None:
         return "not set"
+    if isinstance(value, CallbackHeaderSettings):
+        return f"{value.name} to {value.origin}"
     if isinstance(value, tuple):
         return ", ".join(map(_text, value)) or "none"
     if isinstance(value, timedelta):

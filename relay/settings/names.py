@@ -59,6 +59,11 @@ def is_list(field: FieldInfo) -> bool:
     return get_origin(field.annotation) is tuple
 
 
+def is_list_of_tables(field: FieldInfo) -> bool:
+    items = get_args(field.annotation)[:1] if is_list(field) else ()
+    return any(isinstance(item, type) and issubclass(item, BaseModel) for item in items)
+
+
 def is_optional(field: FieldInfo) -> bool:
     return type(None) in get_args(field.annotation)
 

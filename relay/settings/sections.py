@@ -5,9 +5,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr
 
 from relay.domain.kinds import DEFAULT_KIND
+from relay.settings.callback_headers import MOST_HEADERS, CallbackHeaderSettings, distinct
+from relay.settings.section import Section
 from relay.settings.values import (
     ApiToken,
     BaseUrl,
@@ -26,18 +28,6 @@ _SQLITE = "sqlite:///"
 _INSTANT = timedelta(milliseconds=10)
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _a_number_is_no_switch(cls, value: object, info: ValidationInfo) -> object:
-        """Pydantic would take true for 1."""
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
-            raise ValueError("should not be true or false")
-        return value
 
 
 class ServerSettings(Section):
@@ -295,8 +285,15 @@ class ClientSettings(Section):
     signing_secrets: tuple[SigningSecret, ...] = Field(
         (),
         max_length=8,
-        description="whsec_ and the base64 of 24 to 64 bytes, as `relay secret` makes them. Each adds a "
-        "signature, so that one can replace another. At most 8.",
+        description="whsec_ and the base64 of 24 to 64 bytes, as `relay secret` makes them, or whsk_ and an "
+        "ed25519 pair, as `relay secret --ed25519` does. Each adds a signature, so that one can replace "
+        "another. At most 8.",
+    )
+    callback_headers: Annotated[tuple[CallbackHeaderSettings, ...], AfterValidator(distinct)] = Field(
+        (),
+        max_length=MOST_HEADERS,
+        description="Headers for the gateways before its callbacks, each sent to one origin alone. At most 32. "
+        "Their variable holds JSON.",
     )
     default_kind: KindName = Field(DEFAULT_KIND, description="The kind of a registration that names none.")
     registrations_per_minute: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(

@@ -8,8 +8,9 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
-from relay.domain.clients import signing_key
+from relay.domain.keys import signing_key
 from relay.domain.kinds import KINDS
+from relay.webhook.signing import Ed25519Unavailable, Signer
 
 LOOPBACK: Final = "loopback"
 PRIVATE: Final = "private"
@@ -96,7 +97,9 @@ def _camb_api_key(key: SecretStr) -> SecretStr:
 
 def _signing_secret(secret: SecretStr) -> SecretStr:
     try:
-        signing_key(secret.get_secret_value())
+        Signer([signing_key(secret.get_secret_value())])
+    except Ed25519Unavailable as exc:
+        raise ValueError(str(exc)) from None
     except ValueError as exc:
         raise ValueError(f"{exc}; `relay secret` makes one") from None
     return secret

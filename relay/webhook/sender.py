@@ -1,6 +1,7 @@
 """One try at one notification, and what became of it."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -8,6 +9,7 @@ from urllib.parse import quote
 import httpx
 
 from relay.clock import Clock
+from relay.domain.clients import Client
 from relay.domain.deliveries import Accepted, Attempt, Blocked, Failure, Outcome, Rejected, Unreachable
 from relay.domain.ids import EventId, RegistrationId
 from relay.domain.instants import SECOND, Span, seconds
@@ -23,7 +25,7 @@ from relay.transport import (
     read_answer,
     release,
 )
-from relay.webhook.signing import sign
+from relay.webhook.credentials import Credentials, OriginHeaders
 
 _EVERY_REQUEST: Final = ((b"content-type", b"application/json"), (b"user-agent", USER_AGENT.encode()))
 
@@ -40,16 +42,26 @@ class Message:
     attempt: int
     url: CallbackUrl
     body: bytes
-    signing_keys: tuple[bytes, ...]
+    client: str
 
 
 class Sender:
-    """`deadline` is over everything from the name's lookup to the answer's body, of which `answer_bytes` are kept."""
+    """`deadline` is over everything from the name's lookup to the answer's body, of which `answer_bytes` are kept.
+
+    Raises Ed25519Unavailable and WrongPublicKey over a client's keys.
+    """
 
     def __init__(
-        self, transport: httpx.AsyncBaseTransport, *, clock: Clock, deadline: Span, answer_bytes: int
+        self,
+        transport: httpx.AsyncBaseTransport,
+        *,
+        clients: Iterable[Client],
+        clock: Clock,
+        deadline: Span,
+        answer_bytes: int,
     ) -> None:
         self._transport = transport
+        self._credentials = {client.name: Credentials(client) for client in clients}
         self._clock = clock
         self._deadline = seconds(deadline)
         self._answer_bytes = answer_bytes
@@ -57,7 +69,11 @@ class Sender:
     async def send(self, message: Message) -> Attempt:
         """Whatever the other side does is an outcome. Once its status line and headers are there, so is the outcome."""
         started_at = self._clock.now()
-        request = _request(message, self._clock.wall() // SECOND)
+        credentials = self._credentials[message.client]
+        headers = credentials.for_origin(message.url.origin)
+        timestamp = self._clock.wall() // SECOND
+        signature = credentials.sign(message.event_id, timestamp, message.body)
+        request = _request(message, timestamp, signature, headers)
         response: httpx.Response | None = None
         answer = bytearray()
         outcome: Outcome = Unreachable(
@@ -80,7 +96,7 @@ class Sender:
             started_at=started_at,
             duration=Span(self._clock.now() - started_at),
             outcome=outcome,
-            answer=bytes(answer),
+            answer=bytes(answer) if headers is None else headers.masked(bytes(answer)),
         )
 
     def _outcome(self, response: httpx.Response) -> Outcome:
@@ -92,13 +108,14 @@ class Sender:
         return Rejected(http_status=status, retry_after=retry_after)
 
 
-def _request(message: Message, timestamp: int) -> httpx.Request:
-    signature = sign(message.event_id, timestamp, message.body, message.signing_keys)
+def _request(
+    message: Message, timestamp: int, signature: bytes, origin: OriginHeaders | None
+) -> httpx.Request:
     headers = [
         *_EVERY_REQUEST,
         (b"webhook-id", message.event_id.encode()),
         (b"webhook-timestamp", b"%d" % timestamp),
-        (b"webhook-signature", signature.encode()),
+        (b"webhook-signature", signature),
         (b"relay-event-type", message.event_type.encode()),
         (b"relay-attempt", b"%d" % message.attempt),
     ]
@@ -108,6 +125,8 @@ def _request(message: Message, timestamp: int) -> httpx.Request:
         headers.append((b"relay-task-id", quote(message.task_id, safe="").encode()))
     if message.kind is not None:
         headers.append((b"relay-kind", message.kind.encode()))
+    if origin is not None:
+        headers += origin.lines
     # `stream` where `content` would do costs a fifth: httpx then computes no headers, which the transport does anyway.
     return httpx.Request(
         "POST",

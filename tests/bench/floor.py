@@ -1,7 +1,6 @@
 """The floor: a bare asyncio loop that makes the relay's three requests through the relay's transport and stores nothing."""
 
 import asyncio
-import base64
 import itertools
 import sys
 import time
@@ -12,8 +11,9 @@ import httpx
 import orjson
 import uvloop
 
+from relay.domain.keys import signing_key
 from relay.transport import USER_AGENT, AiohttpTransport, parsed, read_answer, release, tls_context
-from relay.webhook.signing import sign
+from relay.webhook.signing import Signer
 
 _MOST: Final = 262_144
 
@@ -47,8 +47,7 @@ async def _work(transport: AiohttpTransport, question: dict[str, Any], numbers: 
     poll = [user_agent, (b"x-api-key", question["key"].encode())]
     body: bytes = question["body"].encode()
     event, now = question["event"], int(time.time())
-    signing_key = base64.b64decode(question["secret"].removeprefix("whsec_"))
-    signature = sign(event, now, body, (signing_key,)).encode()
+    signature = Signer([signing_key(question["secret"])]).sign(event, now, body)
     for number in numbers:
         task_id = f"{question['prefix']}{number:05}".encode()
         target = b"/apis/text-to-sound/" + task_id

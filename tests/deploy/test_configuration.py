@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 from helm_python import HelmRenderError
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from relay.settings import ClientSettings, Settings, load_settings
 from relay.settings.names import KeyPath, settings_in
@@ -136,7 +136,11 @@ def test_every_other_setting_may_stand_in_config(path: KeyPath) -> None:
 
 
 def types_in(annotation: object) -> set[object]:
-    return {annotation}.union(*map(types_in, get_args(annotation)))
+    """Those of a table's settings among them."""
+    inner = list(get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        inner += [field.annotation for field in annotation.model_fields.values()]
+    return {annotation}.union(*map(types_in, inner))
 
 
 SECRETS = {

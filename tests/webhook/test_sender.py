@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 import httpx
@@ -9,15 +9,17 @@ from standardwebhooks import Webhook
 
 from relay.clock import Clock, system_clock
 from relay.domain.addresses import AllowHttp, NetworkPolicy, parse_networks
+from relay.domain.clients import CallbackHeader, Client
 from relay.domain.deliveries import Accepted, Blocked, Failure, Outcome, Rejected, Unreachable
 from relay.domain.ids import EventId, RegistrationId
 from relay.domain.instants import MILLISECOND, SECOND, Instant, Span
+from relay.domain.keys import SharedSecret
 from relay.domain.registrations import EventType
 from relay.domain.urls import parse_callback_url
 from relay.transport import USER_AGENT, BlockedAddress, NameResolutionError, TlsError, tls_context
 from relay.webhook.guard import GuardedTransport
 from relay.webhook.sender import Message, Sender
-from relay.webhook.signing import new_secret, sign
+from relay.webhook.signing import Signer
 from tests.sockets import (
     ACCEPTED,
     OK,
@@ -32,7 +34,7 @@ from tests.sockets import (
     unused_port,
 )
 
-KEY = bytes(range(32))
+KEY = SharedSecret(secret=bytes(range(32)))
 BODY = b'{"type":"task.succeeded"}'
 URL = "https://callbacks.example/hook?token=t"
 AT_HOME = NetworkPolicy(allow_networks=parse_networks(["loopback"]), allow_http=AllowHttp.ALLOWED_NETWORKS)
@@ -46,7 +48,15 @@ MESSAGE = Message(
     attempt=3,
     url=parse_callback_url(URL),
     body=BODY,
+    client="shop",
+)
+SHOP = Client(
+    name="shop",
+    camb_base_url="https://camb.test",
+    camb_api_key="k",
+    api_token_digests=frozenset(),
     signing_keys=(KEY,),
+    default_kind="tts",
 )
 
 
@@ -65,12 +75,21 @@ def sender(
     transport: httpx.AsyncBaseTransport,
     clock: Clock | None = None,
     *,
+    clients: Sequence[Client] = (SHOP,),
     deadline: int = 15 * SECOND,
     answer_bytes: int = 4096,
 ) -> Sender:
     return Sender(
-        transport, clock=clock or system_clock(), deadline=Span(deadline), answer_bytes=answer_bytes
+        transport,
+        clients=clients,
+        clock=clock or system_clock(),
+        deadline=Span(deadline),
+        answer_bytes=answer_bytes,
     )
+
+
+def with_headers(*headers: CallbackHeader) -> list[Client]:
+    return [replace(SHOP, callback_headers=headers)]
 
 
 def routed(router: respx.Router) -> httpx.MockTransport:
@@ -111,7 +130,7 @@ async def test_a_notification_carries_the_headers_of_standard_webhooks_and_our_o
         "user-agent": USER_AGENT,
         "webhook-id": "evt_1",
         "webhook-timestamp": "1795000000",
-        "webhook-signature": sign("evt_1", 1_795_000_000, BODY, [KEY]),
+        "webhook-signature": Signer([KEY]).sign("evt_1", 1_795_000_000, BODY).decode(),
         "relay-registration-id": "reg_1",
         "relay-task-id": "a%2Fb%3Fc%20%C3%BC",
         "relay-kind": "tts",
@@ -164,7 +183,7 @@ async def test_an_independent_verifier_accepts_what_arrives_on_the_wire(wire: Gu
 
     received = server.received[0]
     assert attempt.outcome == Accepted(http_status=204)
-    assert Webhook(new_secret(KEY)).verify(received.body, received.headers) == {"type": "task.succeeded"}
+    assert Webhook(KEY.text).verify(received.body, received.headers) == {"type": "task.succeeded"}
 
 
 @pytest.mark.parametrize(
@@ -386,3 +405,117 @@ async def test_connections_to_one_callback_are_kept(wire: GuardedTransport) -> N
             await sender(wire).send(to(server))
 
     assert server.connections == 1
+
+
+async def test_a_callback_header_goes_to_its_origin(wire: GuardedTransport) -> None:
+    value = 'a=b; "c"=\\d\te, f'
+    async with listening(ACCEPTED) as server:
+        headers = with_headers(
+            CallbackHeader(origin=server.origin, name="authorization", value="Bearer of-the-gateway"),
+            CallbackHeader(origin=server.origin, name="cookie", value=value),
+            CallbackHeader(origin="https://callbacks.example", name="x-other", value="elsewhere"),
+        )
+        await sender(wire, clients=headers).send(to(server))
+
+    received = server.received[0].headers
+    assert received["authorization"] == "Bearer of-the-gateway"
+    assert received["cookie"] == value
+    assert "x-other" not in received
+    assert received["webhook-id"] == "evt_1"
+
+
+@pytest.mark.parametrize(
+    ("origin", "url"),
+    [
+        ("https://callbacks.example", "http://callbacks.example/hook"),
+        ("https://callbacks.example", "https://callbacks.example:8443/hook"),
+        ("https://callbacks.example:8443", "https://callbacks.example/hook"),
+        ("https://callbacks.example", "https://callbacks.example./hook"),
+        ("https://callbacks.example", "https://www.callbacks.example/hook"),
+        ("https://callbacks.example", "https://callbacks.example.evil.example/hook"),
+        ("https://callbacks.example", "https://evil.example/?https://callbacks.example"),
+        ("https://[2001:db8::1]", "https://[2001:db8::2]/"),
+    ],
+)
+async def test_no_other_origin_gets_a_callback_header(router: respx.Router, origin: str, url: str) -> None:
+    route = router.post(url).respond(204)
+    headers = with_headers(CallbackHeader(origin=origin, name="authorization", value="Bearer canary"))
+
+    await sender(routed(router), clients=headers).send(replace(MESSAGE, url=parse_callback_url(url)))
+
+    assert "authorization" not in route.calls.last.request.headers
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://callbacks.example:443/hook",
+        "https://CALLBACKS.example/hook",
+        "HTTPS://callbacks.example?to=hook",
+    ],
+)
+async def test_other_spellings_of_an_origin_are_that_origin(url: str) -> None:
+    requests = []
+
+    def take(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(204)
+
+    headers = with_headers(
+        CallbackHeader(origin="https://callbacks.example", name="authorization", value="Bearer canary")
+    )
+
+    await sender(httpx.MockTransport(take), clients=headers).send(
+        replace(MESSAGE, url=parse_callback_url(url))
+    )
+
+    assert requests[0].headers["authorization"] == "Bearer canary"
+
+
+async def test_another_client_does_not_send_a_clients_callback_headers(router: respx.Router) -> None:
+    route = router.post(URL).respond(204)
+    gateway = CallbackHeader(origin="https://callbacks.example", name="authorization", value="Bearer canary")
+    clients = [*with_headers(gateway), replace(SHOP, name="other")]
+
+    await sender(routed(router), clients=clients).send(replace(MESSAGE, client="other"))
+
+    assert "authorization" not in route.calls.last.request.headers
+
+
+async def test_a_redirect_takes_a_callback_header_nowhere(wire: GuardedTransport) -> None:
+    async with (
+        listening(ACCEPTED) as elsewhere,
+        listening(answer("307 Moved", location=elsewhere.origin)) as server,
+    ):
+        gateway = CallbackHeader(origin=server.origin, name="authorization", value="Bearer canary")
+        attempt = await sender(wire, clients=with_headers(gateway)).send(to(server))
+
+    assert attempt.outcome == Rejected(http_status=307)
+    assert len(server.received) == 1
+    assert elsewhere.received == []
+
+
+async def test_a_callback_that_repeats_the_header_it_was_sent_is_kept_without_it(
+    wire: GuardedTransport,
+) -> None:
+    async with listening(
+        answer("500 Broken", b'{"authorization": "Bearer canary-of-the-gateway"}')
+    ) as server:
+        gateway = CallbackHeader(
+            origin=server.origin, name="authorization", value="Bearer canary-of-the-gateway"
+        )
+        attempt = await sender(wire, clients=with_headers(gateway)).send(to(server))
+
+    assert attempt.answer == b'{"authorization": "***"}'
+
+
+async def test_the_beginning_of_a_value_at_the_bound_of_an_answer_is_not_kept(
+    wire: GuardedTransport,
+) -> None:
+    async with listening(answer("500 Broken", b"got: Bearer canary-of-the-gateway")) as server:
+        gateway = CallbackHeader(
+            origin=server.origin, name="authorization", value="Bearer canary-of-the-gateway"
+        )
+        attempt = await sender(wire, clients=with_headers(gateway), answer_bytes=20).send(to(server))
+
+    assert attempt.answer == b"got: ***"
