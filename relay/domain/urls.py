@@ -58,7 +58,7 @@ def parse_callback_url(text: str) -> CallbackUrl:
     if "@" in authority:
         raise UnusableUrl("must have no user name or password")
     host_text, port = _split_port(authority.lower(), _DEFAULT_PORTS[scheme])
-    host, literal = _host(host_text)
+    host, literal = parse_host(host_text)
     bracketed = f"[{host}]" if isinstance(literal, IPv6Address) else host
     shown_port = "" if port == _DEFAULT_PORTS[scheme] else f":{port}"
     return CallbackUrl(
@@ -72,16 +72,8 @@ def parse_callback_url(text: str) -> CallbackUrl:
     )
 
 
-def _split_port(authority: str, default: int) -> tuple[str, int]:
-    host, colon, digits = authority.rpartition(":")
-    if not colon or digits.endswith("]"):
-        return authority, default
-    if not _PORT.fullmatch(digits) or int(digits) > _MAX_PORT:
-        raise UnusableUrl(f"must have a port between 1 and {_MAX_PORT}, or none")
-    return host, int(digits)
-
-
-def _host(text: str) -> tuple[str, IPv4Address | IPv6Address | None]:
+def parse_host(text: str) -> tuple[str, IPv4Address | IPv6Address | None]:
+    """A host in lower case, an IPv6 address in brackets; and the address where it is one. Raises UnusableUrl."""
     if not text:
         raise UnusableUrl("must name a host")
     if text.startswith("["):
@@ -92,6 +84,15 @@ def _host(text: str) -> tuple[str, IPv4Address | IPv6Address | None]:
     if len(text) > _MAX_NAME or not all(map(_LABEL.fullmatch, labels)):
         raise UnusableUrl("must name a host that DNS could know, in punycode where it is not ASCII")
     return text, None
+
+
+def _split_port(authority: str, default: int) -> tuple[str, int]:
+    host, colon, digits = authority.rpartition(":")
+    if not colon or digits.endswith("]"):
+        return authority, default
+    if not _PORT.fullmatch(digits) or int(digits) > _MAX_PORT:
+        raise UnusableUrl(f"must have a port between 1 and {_MAX_PORT}, or none")
+    return host, int(digits)
 
 
 def _ipv6(text: str) -> tuple[str, IPv6Address]:

@@ -14,8 +14,8 @@ import aiohttp
 import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from relay.domain.addresses import NetworkPolicy, address_rule, scheme_rule
-from relay.domain.urls import CallbackUrl
+from relay.domain.addresses import NetworkPolicy, address_rule, url_rule
+from relay.domain.urls import CallbackUrl, UnusableUrl, parse_host
 from relay.transport import AiohttpTransport, BlockedAddress
 from relay.webhook.names import Lookup
 
@@ -47,12 +47,15 @@ class Guard:
         return [refusals[url.scheme, url.host] for url in urls]
 
     def _must_look_up(self, url: CallbackUrl) -> bool:
-        return url.literal is None and scheme_rule(url.scheme, self._policy) is None
+        return url.literal is None and self._url_rule(url) is None
 
     def _refusal(self, url: CallbackUrl, found: Mapping[str, tuple[str, ...]]) -> Refusal | None:
         addresses = found.get(url.host, ()) if url.literal is None else (url.host,)
-        rule = scheme_rule(url.scheme, self._policy) or rule_against(url.scheme, addresses, self._policy)
+        rule = self._url_rule(url) or rule_against(url.scheme, addresses, self._policy)
         return None if rule is None else Refusal(rule=rule)
+
+    def _url_rule(self, url: CallbackUrl) -> str | None:
+        return url_rule(url.scheme, url.host, url.literal, self._policy)
 
     async def _look_up(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
@@ -70,20 +73,33 @@ class Guard:
         return found
 
 
+def _socket(info: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, *_ = info
+    return socket.socket(family, kind, protocol)
+
+
 class GuardedTransport(httpx.AsyncBaseTransport):
     """Dials what the policy permits and raises BlockedAddress for the rest. Enter it before use.
 
     Each scheme has connections of its own: what may be dialled by https may not always be dialled by http, and neither
-    a name's cached addresses nor an idle connection says which it was judged for.
+    a name's cached addresses nor an idle connection says which it was judged for. `open_socket` is asked for each address
+    that may be dialled, and for no other.
     """
 
-    def __init__(self, policy: NetworkPolicy, lookup: Lookup, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        policy: NetworkPolicy,
+        lookup: Lookup,
+        tls: ssl.SSLContext,
+        *,
+        open_socket: aiohttp.SocketFactoryType = _socket,
+    ) -> None:
         self._policy = policy
         self._by_scheme = {
             scheme: AiohttpTransport(
                 tls,
                 resolver=_JudgingResolver(scheme, policy, lookup),
-                socket_factory=_judging_factory(scheme, policy),
+                socket_factory=_judging_factory(scheme, policy, open_socket),
             )
             for scheme in ("https", "http")
         }
@@ -106,10 +122,18 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             await transport.aclose()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        scheme = request.url.scheme
-        if (rule := scheme_rule(scheme, self._policy)) is not None:
+        url = request.url
+        if (rule := _rule_against_url(url.scheme, url.raw_host.decode(), self._policy)) is not None:
             raise BlockedAddress(rule, final=True)
-        return await self._by_scheme[scheme].handle_async_request(request)
+        return await self._by_scheme[url.scheme].handle_async_request(request)
+
+
+def _rule_against_url(scheme: str, host: str, policy: NetworkPolicy) -> str | None:
+    try:
+        _, literal = parse_host(f"[{host}]" if ":" in host else host)
+    except UnusableUrl as unusable:
+        return str(unusable)
+    return url_rule(scheme, host, literal, policy)
 
 
 def rule_against(scheme: str, addresses: Iterable[str], policy: NetworkPolicy) -> str | None:
@@ -143,16 +167,18 @@ class _JudgingResolver(AbstractResolver):
         """The lookup belongs to whoever handed it in."""
 
 
-def _judging_factory(scheme: str, policy: NetworkPolicy) -> aiohttp.SocketFactoryType:
+def _judging_factory(
+    scheme: str, policy: NetworkPolicy, open_socket: aiohttp.SocketFactoryType
+) -> aiohttp.SocketFactoryType:
     """A resolver is never asked about literals: this sees each address about to be dialled.
 
     The addresses of a name have been judged before they come here, so whatever is refused here stood in the URL.
     """
 
     def dial(info: aiohttp.AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, address = info
-        if (rule := rule_against(scheme, (str(address[0]),), policy)) is not None:
+        *_, peer = info
+        if (rule := rule_against(scheme, (str(peer[0]),), policy)) is not None:
             raise BlockedAddress(rule, final=True)
-        return socket.socket(family, kind, protocol)
+        return open_socket(info)
 
     return dial

@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 from relay.domain.addresses import AllowHttp, NetworkPolicy, parse_networks
+from relay.domain.hosts import parse_hosts
 from relay.domain.urls import parse_callback_url
 from relay.transport import BlockedAddress, NameResolutionError, release, tls_context
 from relay.webhook.guard import LOOKUPS_AT_ONCE, Guard, GuardedTransport, Refusal
@@ -16,6 +17,16 @@ LOOPBACK = parse_networks(["loopback"])
 AT_HOME = NetworkPolicy(allow_networks=LOOPBACK, allow_http=AllowHttp.ALLOWED_NETWORKS)
 HTTP_EVERYWHERE = NetworkPolicy(allow_networks=LOOPBACK, allow_http=AllowHttp.ALWAYS)
 
+LISTS = NetworkPolicy(
+    allow_networks=LOOPBACK,
+    allow_hosts=parse_hosts(["*.example", "localhost", "127.0.0.1", "8.8.8.8"]),
+    deny_hosts=parse_hosts(["denied.example", "*.denied.example", "127.0.0.2", "8.8.4.4"]),
+    allow_http=AllowHttp.ALWAYS,
+)
+
+NO_DENIED = "callbacks may not go to hosts the operator has denied"
+ONLY_ALLOWED = "callbacks may go only to hosts the operator has allowed"
+NO_DENIED_ADDRESS = "callbacks may not lead to denied addresses"
 NO_HTTP = "callbacks must use https"
 HTTP_AT_HOME = "callbacks may use plain http only into networks the operator has allowed"
 NO_LOOPBACK = "callbacks may not lead to loopback addresses"
@@ -49,6 +60,9 @@ NAMES = {
     "nat64.example": ("64:ff9b::7f00:1",),
     "zone.example": ("fe80::1%1",),
     "localhost.": (HOME, "::1"),
+    "denied.example": (HOME,),
+    "alias.example": (HOME, "127.0.0.2"),
+    "nat64-alias.example": ("64:ff9b::8.8.4.4",),
 }
 
 
@@ -79,6 +93,20 @@ NAMES = {
         (AT_HOME, "https://mixed.example/", NO_PRIVATE),
         (HTTP_EVERYWHERE, "http://public.example/", None),
         (HTTP_EVERYWHERE, "http://mixed.example/", NO_PRIVATE),
+        (LISTS, "http://home.example/", None),
+        (LISTS, "http://HOME.example.:8080/", None),
+        (LISTS, "http://127.0.0.1/", None),
+        (LISTS, "http://localhost./", None),
+        (LISTS, "http://mixed.example/", NO_PRIVATE),
+        (LISTS, "http://denied.example/", NO_DENIED),
+        (LISTS, "http://a.Denied.example.:8080/", NO_DENIED),
+        (LISTS, "http://127.0.0.2/", NO_DENIED),
+        (LISTS, "http://[::ffff:127.0.0.2]/", NO_DENIED),
+        (LISTS, "http://127.0.0.3/", ONLY_ALLOWED),
+        (LISTS, "http://public.test/", ONLY_ALLOWED),
+        (LISTS, "http://unknown.example/", None),
+        (LISTS, "http://alias.example/", NO_DENIED_ADDRESS),
+        (LISTS, "http://nat64-alias.example/", NO_DENIED_ADDRESS),
     ],
 )
 async def test_a_callback_is_refused_at_registration_by_the_rule_it_breaks(
@@ -111,6 +139,16 @@ async def test_a_batch_is_judged_in_order_and_each_name_looked_up_once() -> None
         None,
     ]
     assert sorted(names.asked) == ["home.example", "public.example"]
+
+
+async def test_a_host_that_may_not_be_called_is_not_looked_up() -> None:
+    names = Names(NAMES)
+    urls = ["http://denied.example/", "http://public.test/", "http://home.example/"]
+
+    refusals = await Guard(LISTS, names).judge_all(list(map(parse_callback_url, urls)))
+
+    assert [refusal and refusal.rule for refusal in refusals] == [NO_DENIED, ONLY_ALLOWED, None]
+    assert names.asked == ["home.example"]
 
 
 async def test_a_batch_looks_up_so_many_names_at_once_and_no_more() -> None:
@@ -155,10 +193,11 @@ def at(host: str, server: SocketServer) -> str:
     return f"http://{host}:{server.port}/"
 
 
+@pytest.mark.parametrize("policy", [AT_HOME, LISTS], ids=["networks", "networks and hosts"])
 @pytest.mark.parametrize("host", ["home.example", "127.0.0.1", "localhost."])
-async def test_an_allowed_network_is_dialled(host: str) -> None:
+async def test_an_allowed_network_is_dialled(host: str, policy: NetworkPolicy) -> None:
     names = Names(NAMES | {"localhost.": (HOME,)})
-    async with listening(OK) as server, GuardedTransport(AT_HOME, names, tls_context()) as transport:
+    async with listening(OK) as server, GuardedTransport(policy, names, tls_context()) as transport:
         status = await status_of(transport, at(host, server))
 
     assert status == 200
@@ -177,6 +216,20 @@ async def test_an_allowed_network_is_dialled(host: str) -> None:
         (AT_HOME, "http://public.example:{port}/", HTTP_AT_HOME, False),
         (AT_HOME, "http://mixed.example:{port}/", HTTP_AT_HOME, False),
         (HTTP_EVERYWHERE, "http://mixed.example:{port}/", NO_PRIVATE, False),
+        (LISTS, "http://denied.example:{port}/", NO_DENIED, True),
+        (LISTS, "http://DENIED.example.:{port}/", NO_DENIED, True),
+        (LISTS, "http://127.0.0.2:{port}/", NO_DENIED, True),
+        (LISTS, "http://127.0.0.3:{port}/", ONLY_ALLOWED, True),
+        (LISTS, "http://[::1]:{port}/", ONLY_ALLOWED, True),
+        (LISTS, "http://home.test:{port}/", ONLY_ALLOWED, True),
+        (LISTS, "http://alias.example:{port}/", NO_DENIED_ADDRESS, False),
+        (HTTP_EVERYWHERE, "http://127.1:{port}/", "must write an IPv4 address as four decimal numbers", True),
+        (
+            HTTP_EVERYWHERE,
+            "http://2130706433:{port}/",
+            "must write an IPv4 address as four decimal numbers",
+            True,
+        ),
     ],
 )
 async def test_what_may_not_be_dialled_is_blocked_before_a_connection(
@@ -188,6 +241,21 @@ async def test_what_may_not_be_dialled_is_blocked_before_a_connection(
 
     assert (blocked.value.rule, blocked.value.final) == (rule, final)
     assert server.connections == 0
+
+
+async def test_a_callback_that_was_accepted_before_its_host_was_denied_is_blocked_for_good() -> None:
+    url = parse_callback_url("http://shop.example/")
+    names = Names({"shop.example": (PUBLIC,)})
+    accepted = await Guard(HTTP_EVERYWHERE, names).judge(url)
+    later = NetworkPolicy(deny_hosts=parse_hosts(["shop.example"]), allow_http=AllowHttp.ALWAYS)
+
+    async with GuardedTransport(later, names, tls_context()) as transport:
+        with pytest.raises(BlockedAddress) as blocked:
+            await status_of(transport, url.text)
+
+    assert accepted is None
+    assert (blocked.value.rule, blocked.value.final) == (NO_DENIED, True)
+    assert names.asked == ["shop.example"]
 
 
 async def test_one_private_address_among_a_names_answers_blocks_the_name() -> None:
