@@ -30,10 +30,11 @@ from relay.clock import Clock
 from relay.domain.addresses import AllowHttp, NetworkPolicy, parse_networks
 from relay.domain.deliveries import RetryPolicy
 from relay.domain.errors import DatabaseUnavailable, RelayError
+from relay.domain.hosts import parse_hosts
 from relay.domain.ids import RANDOM_BITS, uuid7_hex
 from relay.domain.instants import Instant, Span, seconds, span_of
 from relay.domain.kinds import KINDS
-from relay.domain.lanes import Budget
+from relay.domain.lanes import Budget, SlotPolicy
 from relay.domain.pacing import Pace
 from relay.domain.registrations import Registration
 from relay.domain.watching import LostRule
@@ -47,9 +48,9 @@ from relay.services.read import Reading
 from relay.services.register import Registering, Wakes
 from relay.services.work import Work
 from relay.settings import Settings
-from relay.storage import deliveries, polls, queue, registrations, schema
+from relay.storage import attempts, polls, queue, registrations, schema
+from relay.storage.attempts import AttemptOutcome, RecordedAttempt
 from relay.storage.committer import Committer
-from relay.storage.deliveries import AttemptOutcome, RecordedAttempt
 from relay.storage.engine import open_database
 from relay.storage.filelock import FileLock
 from relay.storage.polls import PollOutcome, RecordedPoll
@@ -139,7 +140,7 @@ class Relay:
             "polls", write=partial(polls.record, lost=lost), keeps=True
         )
         self._attempted: Committer[AttemptOutcome, RecordedAttempt] = commit(
-            "attempts", write=deliveries.record, keeps=True
+            "attempts", write=partial(attempts.record, slots=_slot_policy(settings)), keeps=True
         )
         self.new_request_id = partial(_request_id, clock, rng)
         works_here = settings.role != "api"
@@ -159,6 +160,14 @@ class Relay:
             metrics=self.metrics,
             rng=rng,
         )
+        self.reading = Reading(
+            self.database,
+            clients=self.clients,
+            retry=_retry_policy(settings),
+            slots=settings.delivery.concurrency_per_origin,
+            lost=lost,
+            clock=clock,
+        )
         self.expiring = Expiring(
             self.database,
             clients=self.clients.keys(),
@@ -173,6 +182,7 @@ class Relay:
             clients=self.clients,
             finished=span_of(settings.retention.finished),
             dead=None if dead is None else span_of(dead),
+            patience=_retry_policy(settings).whole,
             clock=clock,
             metrics=self.metrics,
         )
@@ -325,12 +335,7 @@ class Relay:
             self._attempted,
             clients=self.clients,
             policy=DeliveryPolicy(
-                retry=RetryPolicy(
-                    schedule=tuple(span_of(wait) for wait in delivery.retry_schedule),
-                    jitter=delivery.jitter,
-                    retry_after_ceiling=span_of(delivery.retry_after_ceiling),
-                    pause_without_retry_after=span_of(delivery.pause_without_retry_after),
-                ),
+                retry=_retry_policy(self.settings),
                 deadline=deadline,
                 concurrency=delivery.concurrency,
                 concurrency_per_origin=delivery.concurrency_per_origin,
@@ -348,7 +353,7 @@ def create_app(relay: Relay) -> Starlette:
     if relay.settings.role != "worker":
         callers = Callers(relay.clients)
         routes += public_routes(
-            Registrations(callers, relay.registering, Reading(relay.database)),
+            Registrations(callers, relay.registering, relay.reading),
             TestNotifications(callers, relay.delivering, relay.guard),
             Keys(callers, relay.clients),
         )
@@ -363,6 +368,8 @@ def create_operations_app(relay: Relay) -> Starlette:
 def network_policy(settings: Settings) -> NetworkPolicy:
     return NetworkPolicy(
         allow_networks=parse_networks(settings.callbacks.allow_networks),
+        allow_hosts=parse_hosts(settings.callbacks.allow_hosts),
+        deny_hosts=parse_hosts(settings.callbacks.deny_hosts),
         allow_http=AllowHttp(settings.callbacks.allow_http),
     )
 
@@ -394,6 +401,25 @@ def _paces(settings: Settings) -> dict[str, Pace]:
         )
         for kind in KINDS
     }
+
+
+def _retry_policy(settings: Settings) -> RetryPolicy:
+    delivery = settings.delivery
+    return RetryPolicy(
+        schedule=tuple(span_of(wait) for wait in delivery.retry_schedule),
+        jitter=delivery.jitter,
+        retry_after_ceiling=span_of(delivery.retry_after_ceiling),
+        pause_without_retry_after=span_of(delivery.pause_without_retry_after),
+    )
+
+
+def _slot_policy(settings: Settings) -> SlotPolicy:
+    delivery = settings.delivery
+    return SlotPolicy(
+        most=delivery.concurrency_per_origin,
+        first_pause=span_of(delivery.pause_without_retry_after),
+        longest_pause=span_of(delivery.longest_pause),
+    )
 
 
 def _longest_waits(settings: Settings) -> dict[queue.Queue, Span]:

@@ -5,10 +5,13 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from relay.domain.instants import Instant, Span
+from relay.domain.lanes import Cause, Signal, Word
 from relay.domain.pacing import spread
 
+REQUEST_TIMEOUT: Final = 408
 GONE: Final = 410
 TOO_MANY_REQUESTS: Final = 429
+SERVER_ERRORS: Final = 500
 
 
 class DeadReason(StrEnum):
@@ -119,16 +122,12 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """Try again at `at`; where `lane_until` is set, nothing else goes to that origin before it."""
-
     at: Instant
-    lane_until: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dead:
     reason: DeadReason
-    lane_until: Instant | None = None
 
 
 Decision = Delivered | Retry | Dead
@@ -143,6 +142,11 @@ class RetryPolicy:
     retry_after_ceiling: Span
     pause_without_retry_after: Span
 
+    @property
+    def whole(self) -> Span:
+        """From the first try to the last, at the least."""
+        return Span(sum(self.schedule))
+
     def decide(self, attempt: Attempt, *, tries: int, chance: float) -> Decision:
         """`tries` counts this round's recorded attempts, this one included; `chance` is uniform in [0, 1)."""
         match attempt.outcome:
@@ -152,21 +156,47 @@ class RetryPolicy:
                 return Dead(reason=DeadReason.GONE)
             case Blocked(final=True):
                 return Dead(reason=DeadReason.BLOCKED)
-            case Rejected(http_status=status, retry_after=asked):
-                return self._again(attempt.ended_at, tries, chance, self._pause(status, asked))
-            case Unreachable() | Blocked():
-                return self._again(attempt.ended_at, tries, chance, None)
+            case Rejected() | Unreachable() | Blocked():
+                return self._again(attempt, tries, chance)
             case _:
                 assert_never(attempt.outcome)
 
-    def _pause(self, status: int, asked: Span | None) -> Span | None:
-        if asked is not None:
-            return min(asked, self.retry_after_ceiling)
-        return self.pause_without_retry_after if status == TOO_MANY_REQUESTS else None
+    def word(self, attempt: Attempt) -> Word | None:
+        """What the attempt says about its origin; None where nothing was asked of it."""
+        match attempt.outcome:
+            case Accepted():
+                signal = Signal.ACCEPTED
+            case Rejected(http_status=status) if (
+                status == GONE
+            ):  # about the registration, not about its origin
+                signal = Signal.ANSWERED
+            case Rejected(http_status=status, retry_after=asked) if asked or status == TOO_MANY_REQUESTS:
+                return self._asked(attempt, asked)
+            case Rejected(http_status=status):
+                failed = status >= SERVER_ERRORS or status == REQUEST_TIMEOUT
+                signal = Signal.FAILED if failed else Signal.ANSWERED
+            case Unreachable():
+                signal = Signal.FAILED
+            case Blocked():
+                return None
+            case _:
+                assert_never(attempt.outcome)
+        return Word(signal=signal, begun=attempt.started_at, ended=attempt.ended_at)
 
-    def _again(self, now: Instant, tries: int, chance: float, pause: Span | None) -> Decision:
-        lane_until = None if pause is None else Instant(now + pause)
+    def _asked(self, attempt: Attempt, asked: Span | None) -> Word:
+        return Word(
+            signal=Signal.ASKED,
+            begun=attempt.started_at,
+            ended=attempt.ended_at,
+            pause=min(asked, self.retry_after_ceiling) if asked else self.pause_without_retry_after,
+            cause=Cause.RETRY_AFTER if asked else Cause.TOO_MANY_REQUESTS,
+        )
+
+    def _again(self, attempt: Attempt, tries: int, chance: float) -> Decision:
         if tries > len(self.schedule):
-            return Dead(reason=DeadReason.EXHAUSTED, lane_until=lane_until)
-        at = Instant(now + spread(self.schedule[tries - 1], self.jitter, chance))
-        return Retry(at=at if lane_until is None else max(at, lane_until), lane_until=lane_until)
+            return Dead(reason=DeadReason.EXHAUSTED)
+        word = self.word(attempt)
+        pause = Span(0) if word is None else word.pause
+        # The later of the two: whoever always asks for a second must not use up a schedule meant for days.
+        wait = max(spread(self.schedule[tries - 1], self.jitter, chance), pause)
+        return Retry(at=Instant(attempt.ended_at + wait))

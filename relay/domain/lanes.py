@@ -3,10 +3,11 @@
 import email.utils
 import hashlib
 import hmac
-from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC
+from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, NewType
 
 from relay.domain.instants import SECOND, Instant, Span, instant_of
@@ -54,11 +55,65 @@ class Budget:
         return self.burst * self.interval
 
 
+class Cause(StrEnum):
+    """Why an origin has fewer slots than are configured."""
+
+    RETRY_AFTER = "retry-after"
+    TOO_MANY_REQUESTS = "too-many-requests"
+    """It answered 429 and did not say for how long."""
+    FAILING = "failing"
+    PROBING = "probing"
+    """Its pause is over, and one attempt at a time finds out whether it is back."""
+
+
+class Signal(StrEnum):
+    """What an attempt says about the origin it went to."""
+
+    ACCEPTED = "accepted"
+    ANSWERED = "answered"
+    """It is there, though it did not accept: nothing is wrong with the origin."""
+    FAILED = "failed"
+    ASKED = "asked"
+    """It wants to be left alone for a while."""
+
+
+NEXT_SLOTS: Final[Mapping[Signal, Callable[[int], int]]] = MappingProxyType(
+    {
+        Signal.ACCEPTED: lambda slots: slots + 1,
+        Signal.ANSWERED: lambda slots: slots,
+        Signal.FAILED: lambda slots: slots // 2,
+        Signal.ASKED: lambda _: 0,
+    }
+)
+"""The controller of an origin: how many slots it has after a signal, from how many it had. None at all is a pause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A signal with its attempt's times; `pause` is how long the origin asked to be left alone, for `cause`."""
+
+    signal: Signal
+    begun: Instant
+    ended: Instant
+    pause: Span = Span(0)
+    cause: Cause = Cause.FAILING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotPolicy:
+    """`most` slots while all is well; pauses that nobody asked for double from `first_pause` to `longest_pause`."""
+
+    most: int
+    first_pause: Span
+    longest_pause: Span
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
     """`spent_until` is the instant at which the budget will be whole again (a virtual schedule: one column, no refill job).
 
-    `failures` counts pauses in a row; while it is not zero one probe at a time is let through.
+    `failures` counts pauses in a row; while it is not zero one probe at a time is let through. `slots` is an origin's, None
+    for as many as are configured. `paused_at` is when a failure last took something away.
     """
 
     name: LaneName
@@ -66,6 +121,69 @@ class Lane:
     paused_until: Instant = Instant(0)
     paused_at: Instant = Instant(0)
     failures: int = 0
+    slots: int | None = None
+    failing_since: Instant | None = None
+    cause: Cause | None = None
+
+    def room(self, most: int, now: Instant) -> int:
+        """How many attempts may be under way at this origin: none while it is paused, one when that is over."""
+        if now < self.paused_until:
+            return 0
+        return most if self.slots is None else max(1, min(self.slots, most))
+
+    @property
+    def to_be_probed(self) -> bool:
+        return self.slots == 0
+
+    def probed(self, until: Instant) -> "Lane":
+        """Held for the one attempt that is under way, until its answer is there or cannot come any more."""
+        return replace(self, paused_until=until, cause=Cause.PROBING)
+
+    def after_word(self, word: Word, policy: SlotPolicy) -> "Lane":
+        """What an attempt begun before the last step down says is part of what led to it: it may lengthen a pause, no more."""
+        if word.signal is Signal.ASKED:
+            return self._asked(word)
+        if word.begun < self.paused_at or self._rests_through(word):
+            return self
+        slots = min(NEXT_SLOTS[word.signal](self.room(policy.most, self.paused_until)), policy.most)
+        if word.signal is not Signal.FAILED:
+            whole = slots == policy.most
+            return replace(
+                self,
+                slots=None if whole else slots,
+                cause=None if whole else self.cause,
+                paused_until=Instant(0),
+                failures=0,
+                failing_since=None,
+            )
+        lane = replace(
+            self,
+            slots=slots,
+            paused_at=word.ended,
+            failing_since=self.failing_since or word.ended,
+            cause=Cause.FAILING,
+        )
+        if slots:
+            return lane
+        pause = min(
+            policy.first_pause << min(self.failures, 16), max(policy.longest_pause, policy.first_pause)
+        )
+        return replace(lane, failures=self.failures + 1, paused_until=Instant(word.ended + pause))
+
+    def _rests_through(self, word: Word) -> bool:
+        """What was asked for is kept whatever else is said; a pause of our own ends early for an origin that is back."""
+        resting = word.ended < self.paused_until and self.cause is not Cause.PROBING
+        return resting and (word.signal is Signal.FAILED or self.cause is not Cause.FAILING)
+
+    def _asked(self, word: Word) -> "Lane":
+        return replace(
+            self,
+            slots=NEXT_SLOTS[Signal.ASKED](0),
+            paused_at=max(self.paused_at, word.ended),
+            paused_until=max(self.paused_until, Instant(word.ended + word.pause)),
+            failing_since=self.failing_since or word.ended,
+            cause=word.cause,
+        )
 
     def tokens(self, budget: Budget, now: Instant) -> int:
         if now < self.paused_until:
@@ -120,44 +238,3 @@ def parse_retry_after(value: str, wall: Instant) -> Span | None:
         moment = moment.replace(tzinfo=UTC)
     wait = instant_of(moment) - wall
     return Span(wait) if wait > 0 else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shares:
-    """How many rows to claim of each lane; the next rotation begins after `last`."""
-
-    counts: Mapping[LaneName, int]
-    last: LaneName | None
-
-
-def share(
-    due: Sequence[LaneName],
-    rooms: Mapping[LaneName, int],
-    *,
-    group_of: Callable[[LaneName], LaneName],
-    free: int,
-    quantum: int,
-    last: LaneName | None,
-) -> Shares:
-    """Rows for each due lane: in rotation after `last`, at most `quantum` a lane and `free` in all.
-
-    `rooms` is what each group of lanes has left: tokens for the lanes of one CAMB key, slots for an origin.
-    The next rotation begins with the first lane that others left too little for, so that none of a group is always too late.
-    """
-    left = dict(rooms)
-    ordered = sorted(due)
-    turn = bisect_right(ordered, last) if last is not None else 0
-    turns = ordered[turn:] + ordered[:turn]
-    counts: dict[LaneName, int] = {}
-    for lane in turns:
-        group = group_of(lane)
-        count = min(left.get(group, 0), quantum, free)
-        if count > 0:
-            counts[lane] = count
-            left[group] -= count
-            free -= count
-    served_first = next(iter(counts), None)
-    for place, lane in enumerate(turns):
-        if lane != served_first and counts.get(lane, 0) < min(rooms.get(group_of(lane), 0), quantum):
-            return Shares(counts=counts, last=turns[place - 1])
-    return Shares(counts=counts, last=last)

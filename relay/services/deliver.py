@@ -14,13 +14,14 @@ from relay.domain.envelope import test_body
 from relay.domain.errors import Overloaded
 from relay.domain.ids import RANDOM_BITS, EventId, test_event_id
 from relay.domain.instants import MILLISECOND, Instant, Span, seconds, text
-from relay.domain.lanes import LaneName, origin_lane
+from relay.domain.lanes import origin_lane
 from relay.domain.registrations import EventType
 from relay.domain.urls import CallbackUrl, parse_callback_url
 from relay.services.work import LEASE_MARGIN, Work
 from relay.storage import deliveries
+from relay.storage.attempts import AttemptOutcome, RecordedAttempt
 from relay.storage.committer import Committer
-from relay.storage.deliveries import AttemptOutcome, ClaimedDelivery, DeliveryClaim, RecordedAttempt
+from relay.storage.deliveries import ClaimedDelivery, DeliveryClaim
 from relay.storage.engine import Database
 from relay.storage.queue import DELIVERIES, Claim
 from relay.telemetry import Metrics
@@ -66,7 +67,7 @@ class Delivering(Work[ClaimedDelivery]):
         lane = origin_lane(client.name, url.origin)
         if self._draining:
             raise Overloaded("the relay is stopping; try again in a moment")
-        if self._slots(lane) <= 0:
+        if self._per_lane[lane] >= self._policy.concurrency_per_origin:
             raise Overloaded("every slot of that callback's origin is taken; try again in a moment")
         event = test_event_id(self._clock.now(), self._rng.getrandbits(RANDOM_BITS))
         self._per_lane[lane] += 1
@@ -96,18 +97,16 @@ class Delivering(Work[ClaimedDelivery]):
         now = self._clock.now()
         wanted = DeliveryClaim(
             now=now,
+            answer_by=Instant(now + self._policy.deadline),
             leased_until=Instant(now + self._policy.deadline + LEASE_MARGIN),
             clients=self._clients.keys(),
-            slots={lane: self._slots(lane) for lane in self._per_lane},
+            busy=dict(self._per_lane),  # a copy: the claim runs in another thread
             slots_per_lane=self._policy.concurrency_per_origin,
             free=free,
             quantum=self._policy.quantum,
             last=self._last,
         )
         return await self._database.write(deliveries.claim, wanted, self._look)
-
-    def _slots(self, lane: LaneName) -> int:
-        return max(0, self._policy.concurrency_per_origin - self._per_lane[lane])
 
     async def _work(self, row: ClaimedDelivery) -> None:
         now = self._clock.now()
@@ -128,7 +127,8 @@ class Delivering(Work[ClaimedDelivery]):
             )
         )
         decision = self._policy.retry.decide(attempt, tries=row.failures + 1, chance=self._rng.random())
-        outcome = AttemptOutcome(claimed=row, attempt=attempt, decision=decision)
+        word = self._policy.retry.word(attempt)
+        outcome = AttemptOutcome(claimed=row, attempt=attempt, decision=decision, word=word)
         (recorded,) = await self._committer.submit([outcome])
         self._tell(outcome, recorded)
 
@@ -145,25 +145,22 @@ class Delivering(Work[ClaimedDelivery]):
             applied=recorded.applied,
             **_facts(attempt),
         )
+        if recorded.held_until is not None:
+            metrics.lane_pauses.labels("origin").inc()
+            log = log.bind(origin_held_until=text(recorded.held_until))
         match outcome.decision:
             case Delivered():
                 if recorded.applied:
                     metrics.delivery_latency.observe(seconds(attempt.ended_at - row.announced_at))
                 log.info("delivery.attempted")
-            case Retry(at=at, lane_until=until):
-                self._count_pause(until)
+            case Retry(at=at):
                 log.info("delivery.attempted", next_at=text(at))
-            case Dead(reason=reason, lane_until=until):
-                self._count_pause(until)
+            case Dead(reason=reason):
                 if recorded.applied:
                     metrics.dead.labels(reason).inc()
                 log.error("delivery.attempted", dead=reason)
             case _:
                 assert_never(outcome.decision)
-
-    def _count_pause(self, until: Instant | None) -> None:
-        if until is not None:
-            self._metrics.lane_pauses.labels("origin").inc()
 
 
 def _facts(attempt: Attempt) -> dict[str, object]:

@@ -7,11 +7,12 @@ import structlog
 
 from relay.clock import Clock
 from relay.domain.clients import Client
+from relay.domain.deliveries import DeadReason
 from relay.domain.errors import DatabaseUnavailable
 from relay.domain.instants import HOUR, SECOND, Instant, Span, seconds
 from relay.domain.lanes import LaneName, client_of, key_lane
 from relay.domain.registrations import RegistrationState
-from relay.storage import lanes, retention, schema
+from relay.storage import attempts, lanes, replays, retention, schema
 from relay.storage.engine import Database
 from relay.storage.queue import DELIVERIES, TASKS, DueLane
 from relay.telemetry import Metrics
@@ -29,7 +30,10 @@ _log = structlog.get_logger()
 
 
 class Pruning:
-    """`finished` and `dead` are how long such registrations are kept; None is for ever."""
+    """`finished` and `dead` are how long such registrations are kept; None is for ever.
+
+    `patience` is how long a delivery waits for an origin that never answers: as long as its own attempts would have taken.
+    """
 
     def __init__(
         self,
@@ -38,6 +42,7 @@ class Pruning:
         clients: Mapping[str, Client],
         finished: Span,
         dead: Span | None,
+        patience: Span,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
@@ -45,6 +50,7 @@ class Pruning:
         self._clients = clients
         self._finished = finished
         self._dead = dead
+        self._patience = patience
         self._clock = clock
         self._metrics = metrics
 
@@ -55,10 +61,12 @@ class Pruning:
             await self._database.write(schema.note_seen, self._clock.now())
             if self._clock.halted:
                 return
+            await self._give_up()
             for state in _FINISHED:
                 await self._drop(state, self._finished)
             if self._dead is not None:
                 await self._drop(RegistrationState.DEAD, self._dead)
+            await self._drop_replays()
             await self._database.write(lanes.forget, Instant(self._clock.now() - LANE_KEPT))
         except DatabaseUnavailable as error:
             _log.warning("prune.failed", error=str(error))
@@ -98,6 +106,21 @@ class Pruning:
     async def _drop(self, state: RegistrationState, kept: Span) -> None:
         before = Instant(self._clock.now() - kept)
         while await self._database.write(retention.prune, state, before, MOST_AT_ONCE) >= MOST_AT_ONCE:
+            pass
+
+    async def _give_up(self) -> None:
+        before = Instant(self._clock.now() - self._patience)
+        more = True
+        while more:
+            given_up = await self._database.write(attempts.give_up, before, self._clock.now(), MOST_AT_ONCE)
+            more = len(given_up) >= MOST_AT_ONCE
+            self._metrics.dead.labels(DeadReason.EXHAUSTED).inc(len(given_up))
+            for registration in given_up:
+                _log.error("delivery.given_up", registration=registration, dead=DeadReason.EXHAUSTED)
+
+    async def _drop_replays(self) -> None:
+        before = Instant(self._clock.now() - self._finished)
+        while await self._database.write(replays.prune, before, MOST_AT_ONCE):
             pass
 
     async def _heal(self) -> None:

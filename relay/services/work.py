@@ -48,6 +48,7 @@ class Work(abc.ABC, Generic[Row]):
         self._look = Look()
         self._last: LaneName | None = None
         self._more = False
+        self._left = 0
         self._woken = False
         self._draining = False
         metrics.in_flight.labels(name).set_function(lambda: len(self._running))
@@ -102,12 +103,14 @@ class Work(abc.ABC, Generic[Row]):
         if free <= 0:
             self._more = True
             return False
+        left = self._left
         claim = await self._claim(free)
         self._more, self._last = claim.more, claim.last
         for row in claim.rows:
             self._per_lane[row.lane] += 1
             self._running.start(self._owned(row))
-        return bool(claim.rows) and claim.more
+        # A place that was given back meanwhile woke nobody, for nobody was known to wait for it.
+        return claim.more and (bool(claim.rows) or self._left != left)
 
     async def _owned(self, row: Row) -> None:
         try:
@@ -120,6 +123,7 @@ class Work(abc.ABC, Generic[Row]):
 
     def _leave(self, lane: LaneName) -> None:
         """Give a place back, and look for who may have waited for it."""
+        self._left += 1
         self._per_lane[lane] -= 1
         if not self._per_lane[lane]:
             del self._per_lane[lane]

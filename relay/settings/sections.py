@@ -17,6 +17,7 @@ from relay.settings.values import (
     DatabaseUrl,
     Duration,
     Host,
+    HostPattern,
     KindName,
     Network,
     SigningSecret,
@@ -213,7 +214,15 @@ class DeliverySettings(Section):
         timedelta(seconds=5),
         ge=_INSTANT,
         le=timedelta(hours=1),
-        description="The pause of a callback origin that answers 429 without a Retry-After. PT0.01S to PT1H.",
+        description="The pause of a callback origin that answers 429 without a Retry-After, and the first one of "
+        "an origin that keeps failing. PT0.01S to PT1H.",
+    )
+    longest_pause: Duration = Field(
+        timedelta(minutes=5),
+        ge=_INSTANT,
+        le=timedelta(days=1),
+        description="How long an origin that keeps failing is left alone at most: each failed probe doubles its "
+        "pause up to this. PT0.01S to P1D.",
     )
 
 
@@ -222,6 +231,16 @@ class CallbacksSettings(Section):
         (),
         description="Networks beside the public internet that callbacks may be in: CIDRs, and the words "
         "loopback and private. Whoever holds an API token can then make the relay call what is in them.",
+    )
+    allow_hosts: tuple[HostPattern, ...] = Field(
+        (),
+        description="The only hosts that callbacks may go to; without any, all may be. Names, *. and a name for "
+        "its subdomains, addresses, networks. They open no network: that takes allow_networks as well.",
+    )
+    deny_hosts: tuple[HostPattern, ...] = Field(
+        (),
+        description="Hosts that callbacks may never go to, written alike; these win. Names must not lead to "
+        "the addresses and networks among them either.",
     )
     allow_http: Literal["never", "allowed-networks", "always"] = Field(
         "never", description="Where a callback may do without TLS: never, allowed-networks or always."

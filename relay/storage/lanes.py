@@ -3,23 +3,25 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, exists, select, text, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, exists, or_, select, text, update
 
 from relay.domain.instants import Instant
-from relay.domain.lanes import Lane, LaneName
+from relay.domain.lanes import Cause, Lane, LaneName
 from relay.storage.many import Many
 from relay.storage.tables import deliveries, lanes
 
-_ALL: Final = (lanes.c.name, lanes.c.spent_until, lanes.c.paused_until, lanes.c.paused_at, lanes.c.failures)
+_ALL: Final = tuple(lanes.c)
 _MAKE: Final = text(
     "INSERT INTO lanes (name, spent_until, paused_until, paused_at, failures) VALUES (:name, 0, 0, 0, 0)"
     " ON CONFLICT (name) DO NOTHING"
 )
-_LOCK: Final = (
-    select(*_ALL)
-    .where(lanes.c.name.in_(bindparam("names", expanding=True)))
-    .order_by(lanes.c.name)
-    .with_for_update(key_share=True)
+_NAMED: Final = (
+    select(*_ALL).where(lanes.c.name.in_(bindparam("names", expanding=True))).order_by(lanes.c.name)
+)
+_LOCK: Final = _NAMED.with_for_update(key_share=True)
+_LOCK_FREE: Final = _NAMED.with_for_update(key_share=True, skip_locked=True)
+_HELD_BACK: Final = select(*_ALL).where(
+    or_(lanes.c.slots.is_not(None), lanes.c.paused_until > bindparam("b_now"))
 )
 _SAVE: Final = Many(
     update(lanes)
@@ -29,6 +31,9 @@ _SAVE: Final = Many(
         paused_until=bindparam("b_paused_until"),
         paused_at=bindparam("b_paused_at"),
         failures=bindparam("b_failures"),
+        slots=bindparam("b_slots"),
+        failing_since=bindparam("b_failing_since"),
+        cause=bindparam("b_cause"),
     )
 )
 _PAUSED: Final = select(lanes.c.name, lanes.c.paused_until).where(lanes.c.paused_until > bindparam("b_now"))
@@ -37,7 +42,8 @@ _PULL_IN: Final = (
 )
 _FORGET: Final = (
     delete(lanes)
-    .where(lanes.c.paused_until <= bindparam("b_before"), lanes.c.spent_until == 0)
+    .where(lanes.c.paused_until <= bindparam("b_before"), lanes.c.paused_at <= bindparam("b_before"))
+    .where(lanes.c.spent_until == 0)
     .where(~exists().where(deliveries.c.lane == lanes.c.name, deliveries.c.next_at.is_not(None)))
 )
 
@@ -63,6 +69,9 @@ def save(connection: Connection, changed: Iterable[Lane]) -> None:
             "b_paused_until": lane.paused_until,
             "b_paused_at": lane.paused_at,
             "b_failures": lane.failures,
+            "b_slots": lane.slots,
+            "b_failing_since": lane.failing_since,
+            "b_cause": lane.cause,
         }
         for lane in changed
     ]
@@ -78,6 +87,19 @@ def change(connection: Connection, changes: Mapping[LaneName, Callable[[Lane], L
     return changed
 
 
+def held_back(connection: Connection, now: Instant) -> dict[LaneName, Lane]:
+    """Lanes that are paused or have fewer slots than are configured; the others are not looked at."""
+    return {row["name"]: _lane(row) for row in connection.execute(_HELD_BACK, {"b_now": now}).mappings()}
+
+
+def lock_free(connection: Connection, names: Collection[LaneName]) -> dict[LaneName, Lane]:
+    """Those of the lanes that nobody else has locked, locked until the transaction ends."""
+    if not names:
+        return {}
+    rows = connection.execute(_LOCK_FREE, {"names": sorted(names)}).mappings()
+    return {row["name"]: _lane(row) for row in rows}
+
+
 def paused(connection: Connection, now: Instant) -> dict[LaneName, Instant]:
     """Lanes that nothing may be claimed from yet, and until when."""
     rows = connection.execute(_PAUSED, {"b_now": now})
@@ -90,10 +112,14 @@ def pull_in(connection: Connection, now: Instant, longest: int) -> None:
 
 
 def forget(connection: Connection, before: Instant) -> int:
-    """Drop origin lanes whose pause was over by `before` and that no open delivery names; budgets stay."""
+    """Drop origin lanes that nothing was taken from since `before` and that no open delivery names; budgets stay."""
     return connection.execute(_FORGET, {"b_before": before}).rowcount
 
 
 def _locked(connection: Connection, names: list[LaneName]) -> dict[LaneName, Lane]:
     rows = connection.execute(_LOCK, {"names": names}).mappings()
-    return {row["name"]: Lane(**row) for row in rows}
+    return {row["name"]: _lane(row) for row in rows}
+
+
+def _lane(row: RowMapping) -> Lane:
+    return Lane(**{**row, "cause": None if row["cause"] is None else Cause(row["cause"])})

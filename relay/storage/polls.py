@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 
 from relay.domain.ids import TaskRef
 from relay.domain.instants import DAY, Instant, Span
-from relay.domain.lanes import FIRST_PAUSE, UNAUTHORIZED_PAUSE, Budget, Lane, LaneName, share
+from relay.domain.lanes import FIRST_PAUSE, UNAUTHORIZED_PAUSE, Budget, Lane, LaneName
 from relay.domain.registrations import EventType
+from relay.domain.sharing import Rooms, share
 from relay.domain.tasks import Poll, PollResult, TaskReport
 from relay.domain.watching import LostRule, Task, Verdict, may_decide, verdict
 from relay.storage import lanes, registrations, tasks
@@ -99,10 +100,14 @@ def claim(connection: Connection, wanted: PollClaim, look: Look) -> Claim[Claime
     slots = {wanted.keys[client].lane: wanted.keys[client].slots for client in due}
     shares = share(
         list(due),
-        {name: min(lane.tokens(wanted.budget, wanted.now), slots[name]) for name, lane in rooms.items()},
-        group_of=lambda client: wanted.keys[client].lane,
-        free=wanted.free,
-        quantum=wanted.quantum,
+        Rooms(
+            by_group={
+                name: min(lane.tokens(wanted.budget, wanted.now), slots[name]) for name, lane in rooms.items()
+            },
+            group_of=lambda client: wanted.keys[client].lane,
+            free=wanted.free,
+            quantum=wanted.quantum,
+        ),
         last=wanted.last,
     )
     takes = [

@@ -19,6 +19,7 @@ from relay.domain.deliveries import (
     Unreachable,
 )
 from relay.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant, Span
+from relay.domain.lanes import Cause, Signal, Word
 from tests.domain.samples import at
 
 SCHEDULE = tuple(
@@ -167,10 +168,12 @@ def test_retry_after_holds_the_whole_origin_exactly_as_long_as_asked_up_to_the_c
     decision = POLICY.decide(attempt(outcome), tries=tries, chance=chance)
 
     assert isinstance(decision, Retry)
-    assert decision.lane_until == at(2) + min(asked, DAY)
+    word = POLICY.word(attempt(outcome))
+    assert word is not None
+    assert (word.signal, word.pause, word.cause) == (Signal.ASKED, min(asked, DAY), Cause.RETRY_AFTER)
     scheduled = POLICY.decide(attempt(Rejected(http_status=500)), tries=tries, chance=chance)
     assert isinstance(scheduled, Retry)
-    assert decision.at == max(scheduled.at, decision.lane_until)
+    assert decision.at == max(scheduled.at, at(2) + min(asked, DAY))
 
 
 def test_429_without_retry_after_holds_the_origin_for_the_configured_pause() -> None:
@@ -181,11 +184,15 @@ def test_429_without_retry_after_holds_the_origin_for_the_configured_pause() -> 
         pause_without_retry_after=Span(5 * SECOND),
     )
 
-    first = policy.decide(attempt(Rejected(http_status=429)), tries=1, chance=MIDDLE)
-    last = policy.decide(attempt(Rejected(http_status=429)), tries=2, chance=MIDDLE)
+    busy = attempt(Rejected(http_status=429))
 
-    assert first == Retry(at=at(7), lane_until=at(7))
-    assert last == Dead(reason=DeadReason.EXHAUSTED, lane_until=at(7))
+    decision = policy.decide(busy, tries=1, chance=MIDDLE)
+    word = policy.word(busy)
+
+    assert decision == Retry(at=at(7))
+    assert word == Word(
+        signal=Signal.ASKED, begun=at(0), ended=at(2), pause=Span(5 * SECOND), cause=Cause.TOO_MANY_REQUESTS
+    )
 
 
 def test_every_outcome_there_is_appears_in_these_tables() -> None:

@@ -8,15 +8,16 @@ from typing import Concatenate, Literal, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, text
 
-from relay.domain.deliveries import Accepted, Attempt, Dead, Decision, Delivered, Outcome, Retry
+from relay.domain.deliveries import Accepted, Attempt, Dead, Decision, Delivered, Outcome, Retry, RetryPolicy
 from relay.domain.ids import RegistrationId, registration_id
 from relay.domain.instants import DAY, MILLISECOND, MINUTE, SECOND, Instant, Span
-from relay.domain.lanes import Budget, LaneName, key_lane
+from relay.domain.lanes import Budget, LaneName, SlotPolicy, key_lane
 from relay.domain.registrations import Format, Registration
 from relay.domain.tasks import Poll, PollAnswer, PollResult, TaskReport, UpstreamError, parse_report
 from relay.domain.watching import LostRule
-from relay.storage import deliveries, expiry, polls, registrations, views
-from relay.storage.deliveries import AttemptOutcome, ClaimedDelivery, DeliveryClaim, RecordedAttempt
+from relay.storage import attempts, deliveries, expiry, polls, registrations, views
+from relay.storage.attempts import AttemptOutcome, RecordedAttempt
+from relay.storage.deliveries import ClaimedDelivery, DeliveryClaim
 from relay.storage.engine import Database, open_database
 from relay.storage.polls import ClaimedPoll, KeyRoom, PollClaim, PollOutcome, RecordedPoll
 from relay.storage.queue import Claim, Look
@@ -35,6 +36,13 @@ LANE = key_lane(BASE_URL, "key")
 LEASE = Span(25 * SECOND)
 DEADLINE = Span(10 * SECOND)
 PLENTY = Budget(rate=1_000, burst=1_000)
+RETRY_POLICY = RetryPolicy(
+    schedule=(Span(MINUTE),),
+    jitter=0,
+    retry_after_ceiling=Span(7 * DAY),
+    pause_without_retry_after=Span(5 * SECOND),
+)
+SLOTS = SlotPolicy(most=8, first_pause=Span(5 * SECOND), longest_pause=Span(5 * MINUTE))
 LOST = LostRule(answers=3, grace=Span(10 * MINUTE))
 
 NOT_FOUND = UpstreamError(result=PollResult.NOT_FOUND, http_status=404)
@@ -213,7 +221,7 @@ class Store:
         self,
         *,
         clients: Sequence[str] = ("shop",),
-        slots: Mapping[LaneName, int] | None = None,
+        busy: Mapping[LaneName, int] | None = None,
         slots_per_lane: int = 8,
         free: int = 100,
         quantum: int = 50,
@@ -221,9 +229,10 @@ class Store:
     ) -> DeliveryClaim:
         return DeliveryClaim(
             now=self.now,
+            answer_by=Instant(self.now + DEADLINE),
             leased_until=Instant(self.now + LEASE),
             clients=clients,
-            slots=slots or {},
+            busy=busy or {},
             slots_per_lane=slots_per_lane,
             free=free,
             quantum=quantum,
@@ -244,16 +253,19 @@ class Store:
         decision: Decision | None = None,
         *,
         answer: bytes = b"",
+        began_ago: int = 3 * MILLISECOND,
     ) -> AttemptOutcome:
-        """An attempt of 3 ms that has just ended; a failed one is due again after a minute unless `decision` says more."""
-        took = Span(3 * MILLISECOND)
+        """An attempt that has just ended; a failed one is due again after a minute unless `decision` says more."""
+        took = Span(began_ago)
         attempt = Attempt(started_at=Instant(self.now - took), duration=took, outcome=outcome, answer=answer)
         if decision is None:
             decision = Delivered() if isinstance(outcome, Accepted) else Retry(at=Instant(self.now + MINUTE))
-        return AttemptOutcome(claimed=claimed, attempt=attempt, decision=decision)
+        return AttemptOutcome(
+            claimed=claimed, attempt=attempt, decision=decision, word=RETRY_POLICY.word(attempt)
+        )
 
     async def record_attempts(self, *outcomes: AttemptOutcome) -> list[RecordedAttempt]:
-        return await self.write(deliveries.record, outcomes)
+        return await self.write(attempts.record, outcomes, SLOTS)
 
     async def attempted(self, outcome: Outcome, decision: Decision | None = None) -> RecordedAttempt:
         """Claim the one delivery that is due and record what became of it."""

@@ -1,6 +1,7 @@
 """The log of attempts may fail; what became of a delivery is recorded all the same, or not taken for recorded."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection, text
@@ -8,11 +9,11 @@ from sqlalchemy import Connection, text
 from relay.domain.deliveries import Accepted
 from relay.domain.errors import DatabaseUnavailable
 from relay.domain.registrations import RegistrationState
-from relay.storage import deliveries
+from relay.storage import attempts
+from relay.storage.attempts import AttemptOutcome, RecordedAttempt
 from relay.storage.committer import Committer
-from relay.storage.deliveries import AttemptOutcome, RecordedAttempt
 from relay.telemetry import Metrics
-from tests.storage.store import HOOK, Store
+from tests.storage.store import HOOK, SLOTS, Store
 
 OK = Accepted(http_status=200)
 UNLOGGED = RecordedAttempt(applied=True, logged=False)
@@ -99,7 +100,7 @@ async def test_a_full_disk_answers_nothing_as_recorded_that_is_not_and_repeats_n
     committer: Committer[AttemptOutcome, RecordedAttempt] = Committer(
         "attempts",
         database=sqlite.database,
-        write=deliveries.record,
+        write=partial(attempts.record, slots=SLOTS),
         clock=sqlite.time.clock,
         metrics=metrics,
         keeps=True,

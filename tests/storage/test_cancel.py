@@ -8,11 +8,11 @@ from relay.domain.ids import RegistrationId
 from relay.domain.instants import DAY, HOUR
 from relay.domain.registrations import RegistrationState
 from relay.domain.tasks import TaskState
-from relay.storage import deliveries, registrations
+from relay.storage import attempts, registrations
 from relay.storage.queue import DELIVERIES
 from relay.storage.registrations import Refused
 from tests.storage.interleaving import between, overlapping
-from tests.storage.store import LEASE, Store
+from tests.storage.store import LEASE, SLOTS, Store
 
 GONE = Dead(reason=DeadReason.GONE)
 NOBODY = RegistrationId("reg_" + "0" * 32)
@@ -185,7 +185,7 @@ async def test_a_redelivery_that_meets_a_late_success_is_a_round_of_its_own(stor
     await overlapping(
         store,
         partial(registrations.redeliver, client="shop", wanted=registration.id, now=store.now),
-        partial(deliveries.record, outcomes=[store.tried(stalled, Accepted(http_status=200))]),
+        partial(attempts.record, outcomes=[store.tried(stalled, Accepted(http_status=200))], slots=SLOTS),
     )
 
     assert (await store.view(registration)).state is RegistrationState.DELIVERING

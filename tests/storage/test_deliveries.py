@@ -16,13 +16,13 @@ from relay.domain.deliveries import (
     Unreachable,
 )
 from relay.domain.ids import event_id_of
-from relay.domain.instants import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Instant
+from relay.domain.instants import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Instant, Span
 from relay.domain.lanes import LaneName, origin_lane
 from relay.domain.registrations import EventType, Registration, RegistrationState
-from relay.storage import deliveries, lanes, registrations
-from relay.storage.deliveries import RecordedAttempt
+from relay.storage import attempts, deliveries, lanes, registrations
+from relay.storage.attempts import RecordedAttempt
 from tests.storage.interleaving import overlapping
-from tests.storage.store import HOOK, LEASE, Store
+from tests.storage.store import HOOK, LEASE, SLOTS, Store
 
 OK = Accepted(http_status=200)
 BAD = Rejected(http_status=500)
@@ -315,7 +315,7 @@ async def test_a_cancel_that_meets_an_outcome_leaves_one_of_them_standing(
     registration = await store.delivering()
     tried = store.tried(await store.claimed_delivery(), OK)
     cancel = partial(registrations.cancel, client="shop", wanted=registration.id, now=store.now)
-    record = partial(deliveries.record, outcomes=[tried])
+    record = partial(attempts.record, outcomes=[tried], slots=SLOTS)
 
     if cancelled_first:
         refused, recorded = await overlapping(store, cancel, record)
@@ -336,8 +336,10 @@ async def test_batches_of_outcomes_in_opposite_orders_wait_for_each_other(store:
 
     one, two = await overlapping(
         store,
-        partial(deliveries.record, outcomes=[store.tried(row, BAD) for row in stalled]),
-        partial(deliveries.record, outcomes=[store.tried(row, OK) for row in reversed(successors)]),
+        partial(attempts.record, outcomes=[store.tried(row, BAD) for row in stalled], slots=SLOTS),
+        partial(
+            attempts.record, outcomes=[store.tried(row, OK) for row in reversed(successors)], slots=SLOTS
+        ),
     )
 
     assert set(one) == {DISCARDED}
@@ -396,9 +398,9 @@ async def counts(store: Store, wanted: deliveries.DeliveryClaim) -> dict[str, in
 async def test_a_claim_takes_no_more_of_an_origin_than_it_has_slots_here(store: Store) -> None:
     await many(store, 12)
     await many(store, 12, origin=OTHER_HOOK)
-    busy = {origin_lane("shop", HOOK): 2}
+    busy = {origin_lane("shop", HOOK): 6}
 
-    assert await counts(store, store.delivery_claim(slots=busy, slots_per_lane=8)) == {
+    assert await counts(store, store.delivery_claim(busy=busy, slots_per_lane=8)) == {
         f"shop {HOOK}": 2,
         f"shop {OTHER_HOOK}": 8,
     }
@@ -437,22 +439,17 @@ async def test_two_clients_that_call_one_origin_do_not_hold_each_other_up(store:
     assert await counts(store, store.delivery_claim(clients=("shop", "bank"))) == {f"bank {HOOK}": 1}
 
 
-@pytest.mark.parametrize("decision", [Retry, Dead], ids=["retried", "given up"])
+@pytest.mark.parametrize("decision", [None, Dead(reason=DeadReason.EXHAUSTED)], ids=["retried", "given up"])
 async def test_an_origin_that_asked_for_a_pause_is_left_alone_until_it_is_over(
-    store: Store, decision: type[Retry] | type[Dead]
+    store: Store, decision: Decision | None
 ) -> None:
     await many(store, 3)
     await many(store, 1, origin=OTHER_HOOK)
     rows = (await store.claim_deliveries(store.delivery_claim(quantum=1))).rows
     row = next(row for row in rows if row.lane == f"shop {HOOK}")
-    until = Instant(store.now + MINUTE)
-    paused = (
-        Retry(at=store.now, lane_until=until)
-        if decision is Retry
-        else Dead(reason=DeadReason.EXHAUSTED, lane_until=until)
-    )
+    asked = Rejected(http_status=429, retry_after=Span(MINUTE))
 
-    await store.record_attempts(store.tried(row, Rejected(http_status=429), paused))
+    await store.record_attempts(store.tried(row, asked, decision))
     during = await counts(store, store.delivery_claim())
     store.time.advance(MINUTE)
 
@@ -466,12 +463,10 @@ async def test_a_shorter_pause_does_not_end_a_longer_one(store: Store) -> None:
     lane = one.lane
 
     await store.record_attempts(
-        store.tried(one, BAD, Retry(at=store.now, lane_until=Instant(store.now + HOUR))),
-        store.tried(two, BAD, Retry(at=store.now, lane_until=Instant(store.now + MINUTE))),
+        store.tried(one, Rejected(http_status=503, retry_after=Span(HOUR))),
+        store.tried(two, Rejected(http_status=503, retry_after=Span(MINUTE))),
     )
-    await store.record_attempts(
-        store.tried(three, BAD, Retry(at=store.now, lane_until=Instant(store.now + SECOND)))
-    )
+    await store.record_attempts(store.tried(three, Rejected(http_status=429, retry_after=Span(SECOND))))
 
     assert await store.database.read(lanes.paused, store.now) == {lane: store.now + HOUR}
 
@@ -490,7 +485,7 @@ async def test_a_failure_walks_its_own_schedule_and_stops_no_other_delivery(
     await store.record_attempts(store.tried(first, outcome))
 
     assert await counts(store, store.delivery_claim()) == {f"shop {HOOK}": 1}
-    assert await store.value("SELECT count(*) FROM lanes WHERE name LIKE 'shop %'") == 0
+    assert await store.database.read(lanes.paused, store.now) == {}
 
 
 async def test_deliveries_of_a_client_that_is_not_configured_are_held_and_kept(store: Store) -> None:

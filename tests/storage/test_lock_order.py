@@ -9,12 +9,12 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import Connection, event, text
 
-from relay.domain.deliveries import Accepted, Dead, DeadReason, Rejected, Retry
+from relay.domain.deliveries import Accepted, Dead, DeadReason, Rejected
 from relay.domain.instants import DAY, HOUR, MINUTE, Instant
 from relay.domain.lanes import LaneName
 from relay.domain.registrations import RegistrationState
-from relay.storage import deliveries, expiry, polls, registrations, retention
-from tests.storage.store import BASE_URLS, LOST, NOT_FOUND, SERVER_ERROR, SUCCESS, Store
+from relay.storage import attempts, expiry, polls, registrations, retention
+from tests.storage.store import BASE_URLS, LOST, NOT_FOUND, SERVER_ERROR, SLOTS, SUCCESS, Store
 
 ORDER: Final = ("tasks", "registrations", "clients", "events", "deliveries", "attempts", "lanes")
 _WRITES: Final = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")
@@ -127,10 +127,10 @@ async def outcomes(store: Store) -> Work:
     ways = (
         (Accepted(http_status=200), None),
         (Rejected(http_status=410), GONE),
-        (Rejected(http_status=429), Retry(at=store.now, lane_until=Instant(store.now + MINUTE))),
+        (Rejected(http_status=429), None),
     )
     tried = [store.tried(row, *ways[place % 3]) for place, row in enumerate(reversed(claim.rows))]
-    return lambda connection: deliveries.record(connection, tried)
+    return lambda connection: attempts.record(connection, tried, SLOTS)
 
 
 async def a_pruning(store: Store) -> Work:

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import pytest
 
 from relay.domain.deliveries import Accepted
 from relay.domain.errors import DatabaseUnavailable
 from relay.domain.registrations import Registration, RegistrationState
-from relay.storage import deliveries, registrations
+from relay.storage import attempts, registrations
+from relay.storage.attempts import AttemptOutcome, RecordedAttempt
 from relay.storage.committer import Committer
-from relay.storage.deliveries import AttemptOutcome, RecordedAttempt
 from relay.storage.engine import open_database
 from relay.storage.registrations import Created, Registered
 from relay.telemetry import Metrics
@@ -18,7 +19,7 @@ from tests.postgres import PostgresServer
 from tests.storage.conftest import migrate
 from tests.storage.hand_time import HandTime
 from tests.storage.interleaving import Gate, held_at_commit
-from tests.storage.store import BASE_URLS, Store
+from tests.storage.store import BASE_URLS, SLOTS, Store
 
 OK = Accepted(http_status=200)
 
@@ -125,7 +126,7 @@ async def test_an_outcome_outlives_the_servers_absence_and_claiming_may_go_on_on
     committer: Committer[AttemptOutcome, RecordedAttempt] = Committer(
         "attempts",
         database=store.database,
-        write=deliveries.record,
+        write=partial(attempts.record, slots=SLOTS),
         clock=store.time.clock,
         metrics=metrics,
         keeps=True,

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from relay.domain.deliveries import Rejected, Retry
-from relay.domain.instants import DAY, HOUR, SECOND, Instant
+from relay.domain.instants import DAY, HOUR, SECOND, Instant, Span
 from relay.domain.lanes import LaneName
 from relay.storage import polls, queue
 from relay.storage.polls import ClaimedPoll
@@ -176,8 +176,8 @@ async def test_what_is_due_beyond_the_longest_wait_becomes_due_at_the_start(
 
 async def test_a_pause_longer_than_any_may_be_ends_at_the_start(store: Store) -> None:
     await store.delivering()
-    far = Instant(store.now + 2 * DAY)
-    await store.attempted(Rejected(http_status=429), Retry(at=store.now, lane_until=far))
+    far = Rejected(http_status=429, retry_after=Span(2 * DAY))
+    await store.attempted(far, Retry(at=store.now))
 
     await store.write(queue.begin, store.now, WAITS, alone=False)
 

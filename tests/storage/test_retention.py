@@ -6,12 +6,12 @@ from sqlalchemy import Connection
 
 from relay.domain.deliveries import Accepted, Dead, DeadReason, Rejected, Retry
 from relay.domain.errors import NotFound
-from relay.domain.instants import DAY, HOUR, MINUTE, Instant
+from relay.domain.instants import DAY, HOUR, MINUTE, Instant, Span
 from relay.domain.registrations import Registration, RegistrationState
-from relay.storage import deliveries, lanes, registrations, retention
+from relay.storage import attempts, lanes, registrations, retention
 from relay.storage.registrations import Created
 from tests.storage.interleaving import between, overlapping
-from tests.storage.store import BASE_URLS, LANE, PENDING, SERVER_ERROR, Store
+from tests.storage.store import BASE_URLS, LANE, PENDING, SERVER_ERROR, SLOTS, Store
 
 DELIVERED, DEAD = RegistrationState.DELIVERED, RegistrationState.DEAD
 GONE = Dead(reason=DeadReason.GONE)
@@ -186,7 +186,7 @@ async def test_a_late_success_that_meets_the_pruning_of_what_is_dead_saves_it(st
 
     await overlapping(
         store,
-        partial(deliveries.record, outcomes=[store.tried(stalled, Accepted(http_status=200))]),
+        partial(attempts.record, outcomes=[store.tried(stalled, Accepted(http_status=200))], slots=SLOTS),
         partial(retention.prune, state=DEAD, before=store.now, most=500),
     )
 
@@ -250,8 +250,7 @@ async def test_who_waits_in_vain_for_a_client_that_is_not_configured_is_left_for
 
 async def test_a_pause_that_is_over_is_forgotten_once_no_open_delivery_names_its_lane(store: Store) -> None:
     registration = await store.delivering()
-    paused = Retry(at=Instant(store.now + HOUR), lane_until=Instant(store.now + MINUTE))
-    await store.attempted(Rejected(http_status=429), paused)
+    await store.attempted(Rejected(http_status=429, retry_after=Span(MINUTE)))
     store.time.advance(MINUTE)
     named = await store.write(lanes.forget, store.now)
     await store.cancel(registration.id)

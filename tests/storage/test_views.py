@@ -2,7 +2,7 @@ import pytest
 
 from relay.domain.deliveries import Accepted, Dead, DeadReason, Rejected, Retry
 from relay.domain.errors import NotFound
-from relay.domain.instants import HOUR, MILLISECOND, SECOND, Instant
+from relay.domain.instants import HOUR, MILLISECOND, SECOND, Instant, Span
 from relay.domain.registrations import EventType, Format, RegistrationState
 from relay.domain.tasks import PollResult, TaskState
 from relay.storage import views
@@ -58,8 +58,8 @@ async def test_a_delivery_under_way_shows_no_next_attempt(store: Store) -> None:
 async def test_a_delivery_whose_origin_is_paused_shows_when_the_pause_ends(store: Store) -> None:
     registration = await store.delivering()
     pause_ends = Instant(store.now + HOUR)
-    retry = Retry(at=Instant(store.now + SECOND), lane_until=pause_ends)
-    await store.attempted(Rejected(http_status=429), retry)
+    retry = Retry(at=Instant(store.now + SECOND))
+    await store.attempted(Rejected(http_status=429, retry_after=Span(HOUR)), retry)
 
     view = await store.view(registration)
 
