@@ -278,17 +278,21 @@ class _Answers(ResponseHandler):
             self._parse(data)
 
     def feed_data(self, data: tuple[RawResponseMessage, aiohttp.StreamReader], size: int = 0) -> None:
-        if data[0].code in _INTERIM:
-            return
         if not self._in_head:
             self._drop()
+            return
+        if data[0].code in _INTERIM:
             return
         self._in_head = False
         self._body = data[1]
         super().feed_data(data, size)
 
     def _parse(self, data: bytes) -> None:
-        self._after_head += 0 if self._body is None else len(data)
+        if self._body is not None:
+            self._after_head += len(data)
+            if self._body.is_eof():
+                self._drop()
+                return
         super().data_received(data)
         if self._body is None or self._body.is_eof():
             return
