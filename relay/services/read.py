@@ -1,16 +1,45 @@
-"""What a client may see: its own registrations, and their attempts."""
+"""What a client may see: its own registrations, their attempts, and why they are where they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
+from relay.clock import Clock
+from relay.domain.chain import Step
+from relay.domain.clients import Client
+from relay.domain.deliveries import RetryPolicy
+from relay.domain.history import Terms
 from relay.domain.ids import RegistrationId
-from relay.storage import views
+from relay.domain.lanes import key_lane
+from relay.domain.timeline import timeline
+from relay.domain.watching import LostRule
+from relay.storage import histories, origins, views
 from relay.storage.engine import Database
+from relay.storage.origins import OriginView
 from relay.storage.views import AttemptView, Filter, RegistrationView
+
+MOST_TOLD: Final = 50
+"""Attempts that a timeline tells of one by one."""
 
 
 class Reading:
-    def __init__(self, database: Database) -> None:
+    """`slots` are an origin's while all is well."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clients: Mapping[str, Client],
+        retry: RetryPolicy,
+        slots: int,
+        lost: LostRule,
+        clock: Clock,
+    ) -> None:
         self._database = database
+        self._clients = clients
+        self._retry = retry
+        self._slots = slots
+        self._lost = lost
+        self._clock = clock
 
     async def registration(self, client: str, wanted: RegistrationId) -> RegistrationView:
         """Raises NotFound, also for what is another client's."""
@@ -22,3 +51,21 @@ class Reading:
     async def attempts(self, client: str, wanted: RegistrationId) -> Sequence[AttemptView]:
         """Raises NotFound, also for what is another client's."""
         return await self._database.read(views.attempts_of, client, wanted)
+
+    async def origins(self, client: str, after: str, most: int) -> Sequence[OriginView]:
+        """By name, from the first one beyond `after`."""
+        return await self._database.read(origins.find, client, after, self._clock.now(), most)
+
+    async def timeline(self, client: Client, wanted: RegistrationId) -> Sequence[Step]:
+        """Raises NotFound, also for what is another client's."""
+        key = key_lane(client.camb_base_url, client.camb_api_key)
+        history = await self._database.read(histories.read, client.name, wanted, key, MOST_TOLD)
+        terms = Terms(
+            retry=self._retry,
+            slots=self._slots,
+            lost=self._lost,
+            now=self._clock.now(),
+            configured=client.name in self._clients,
+            clock_halted=self._clock.halted,
+        )
+        return timeline(history, terms)

@@ -70,6 +70,10 @@ def watch(connection: Connection, wanted: Iterable[Task]) -> dict[TaskRef, Task]
     return _tasks(connection, _READ, [task.ref for task in rows])
 
 
+def read(connection: Connection, ref: TaskRef) -> Task:
+    return _tasks(connection, _READ, [ref])[ref]
+
+
 def lock(connection: Connection, refs: Collection[TaskRef]) -> dict[TaskRef, Task]:
     """Lock the tasks in the order of refs until the transaction ends."""
     return _tasks(connection, _LOCK, sorted(refs))

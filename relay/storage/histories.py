@@ -1,0 +1,99 @@
+"""All that is stored of one registration, as it stood at one moment."""
+
+from typing import Final
+
+from sqlalchemy import Connection, RowMapping, bindparam, func, select, text
+
+from relay.domain.deliveries import DeadReason
+from relay.domain.errors import NotFound
+from relay.domain.history import History, Notification, Tried
+from relay.domain.ids import RegistrationId
+from relay.domain.lanes import Cause, Lane, LaneName
+from relay.domain.registrations import EventType
+from relay.storage import tasks
+from relay.storage.registrations import FACTS, registration_of
+from relay.storage.tables import attempts, deliveries, events, lanes, registrations, reports
+from relay.storage.tables import tasks as tasks_table
+
+_A, _D, _E = attempts.c, deliveries.c, events.c
+_ONE: Final = (
+    select(*FACTS, registrations.c.closed_at, registrations.c.verdict_at, reports.c.status, reports.c.run_id)
+    .join_from(registrations, tasks_table, registrations.c.task == tasks_table.c.ref)
+    .outerjoin(reports, reports.c.task == tasks_table.c.ref)
+    .where(registrations.c.id == bindparam("id"), registrations.c.client == bindparam("client"))
+)
+_NOTIFICATION: Final = (
+    select(
+        _E.type,
+        _E.created_at,
+        _E.position,
+        _D.round,
+        _D.round_at,
+        _D.attempts,
+        _D.failures,
+        _D.next_at,
+        _D.leased_until,
+        _D.ended_at,
+        _D.delivered_at,
+        _D.dead_reason,
+    )
+    .join_from(events, deliveries, _D.registration == _E.registration)
+    .where(_E.registration == bindparam("id"))
+)
+# By fence, which is the order of the claims; `number` repeats where a lease ran out.
+_NEWEST: Final = (
+    select(_A.number, _A.round, _A.started_at, _A.duration, _A.outcome, _A.http_status, _A.error, _A.pause)
+    .where(_A.registration == bindparam("id"))
+    .order_by(_A.fence.desc())
+    .limit(bindparam("most"))
+)
+_COUNT: Final = select(func.count()).select_from(attempts).where(_A.registration == bindparam("id"))
+_LANES: Final = select(*lanes.c).where(lanes.c.name.in_(bindparam("names", expanding=True)))
+_ONE_SNAPSHOT: Final = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+
+def read(connection: Connection, client: str, wanted: RegistrationId, key: LaneName, most: int) -> History:
+    """With the newest `most` attempts; `key` names the lane of the client's CAMB key. Raises NotFound.
+
+    It is several statements: they must not see what was committed in between.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_ONE_SNAPSHOT)
+    row = connection.execute(_ONE, {"id": wanted, "client": client}).one_or_none()
+    if row is None:
+        raise NotFound("there is no such registration")
+    registration = registration_of(row)
+    names = {"names": sorted({key, registration.lane})}
+    found = {lane["name"]: _lane(lane) for lane in connection.execute(_LANES, names).mappings()}
+    notified = connection.execute(_NOTIFICATION, {"id": wanted}).mappings().one_or_none()
+    return History(
+        registration=registration,
+        closed_at=row.closed_at,
+        verdict_at=row.verdict_at,
+        task=tasks.read(connection, registration.task),
+        status=None if row.status is None else row.status.decode(),
+        run_id=row.run_id,
+        key_lane=found.get(key),
+        notification=None
+        if notified is None
+        else _notification(connection, wanted, notified, found.get(registration.lane), most),
+    )
+
+
+def _notification(
+    connection: Connection, wanted: RegistrationId, row: RowMapping, lane: Lane | None, most: int
+) -> Notification:
+    newest = connection.execute(_NEWEST, {"id": wanted, "most": most}).mappings().all()
+    count = len(newest) if len(newest) < most else connection.execute(_COUNT, {"id": wanted}).scalar_one()
+    read = {
+        "type": EventType(row["type"]),
+        "dead_reason": None if row["dead_reason"] is None else DeadReason(row["dead_reason"]),
+        "tried": tuple(Tried(**attempt) for attempt in reversed(newest)),
+        "left_out": count - len(newest),
+        "lane": lane,
+    }
+    return Notification(**{**row, **read})
+
+
+def _lane(row: RowMapping) -> Lane:
+    return Lane(**{**row, "cause": None if row["cause"] is None else Cause(row["cause"])})
