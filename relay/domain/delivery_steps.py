@@ -69,12 +69,12 @@ def add_delivered(chain: Chain, event: Notification, at: Instant, because: int) 
     )
 
 
-def add_dead(chain: Chain, event: Notification, reason: DeadReason, because: int) -> None:
-    last = event.tried[-1] if event.tried else None
+def add_dead(chain: Chain, event: Notification, reason: DeadReason, terms: Terms, because: int) -> None:
+    last = event.last
     chain.add(
         What.DEAD,
         event.ended_at,
-        _dead(event, reason, last),
+        _dead(event, reason, terms),
         because=because,
         rule=_ENDS[reason],
         reason=reason,
@@ -189,7 +189,7 @@ def _why_then(event: Notification, terms: Terms, number: int) -> tuple[Rule, str
         return (Rule.AT_ONCE, f"{made} as soon as there is a place for it") if at_once else given_back
     schedule, jitter = terms.retry.schedule, terms.retry.jitter
     wait = (Span(0), *schedule)[min(event.failures, len(schedule))]
-    last = event.tried[-1] if event.tried else None
+    last = event.last
     waited = wait if last is None or event.next_at is None else event.next_at - last.ended_at
     if last is not None and last.pause and waited == last.pause:
         asked = spoken(last.pause)
@@ -207,14 +207,21 @@ def _why_then(event: Notification, terms: Terms, number: int) -> tuple[Rule, str
     )
 
 
-def _dead(event: Notification, reason: DeadReason, last: Tried | None) -> str:
+def _dead(event: Notification, reason: DeadReason, terms: Terms) -> str:
+    last = event.last
     match reason:
+        case DeadReason.EXHAUSTED if event.failures <= len(terms.retry.schedule):
+            return (
+                f"given up after {counted(event.failures, 'attempt')}{_over(event)}: its origin failed without a break"
+                f" for as long as the whole schedule takes, {spoken(terms.retry.whole)}"
+            )
         case DeadReason.EXHAUSTED:
-            return f"given up after {counted(event.failures, 'attempt')}{_over(event)}{_last(last)}"
+            came_to = "" if last is None else f": the last {_came_to(last)}"
+            return f"given up after {counted(event.failures, 'attempt')}{_over(event)}{came_to}"
         case DeadReason.GONE:
             return "given up: the callback answered 410, it is gone for good"
         case DeadReason.BLOCKED:
-            rule = "" if last is None or last.error is None else f" ({last.error})"
+            rule = "" if last is None else f" ({last.error})"
             return f"given up: the relay may not call that URL, whatever happens{rule}"
         case _:
             assert_never(reason)
@@ -224,7 +231,3 @@ def _over(event: Notification) -> str:
     if event.begun_at is None or event.ended_at is None:
         return ""
     return f" over {spoken(max(0, event.ended_at - event.begun_at))}"
-
-
-def _last(last: Tried | None) -> str:
-    return "" if last is None else f": the last {_came_to(last)}"

@@ -55,6 +55,12 @@ class Notification:
         """When this round began."""
         return self.created_at if self.round == 1 else self.round_at
 
+    @property
+    def last(self) -> Tried | None:
+        """The newest attempt of this round."""
+        newest = self.tried[-1] if self.tried else None
+        return None if newest is None or self.round_of(newest) < self.round else newest
+
     def round_of(self, attempt: Tried) -> int:
         """Old rows do not say; those of this round are as many as its failures, and the one that was accepted."""
         this_round = self.failures + (self.delivered_at is not None)

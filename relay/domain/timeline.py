@@ -27,7 +27,7 @@ def _end(chain: Chain, event: Notification, terms: Terms, last: int) -> None:
     if event.delivered_at is not None:
         add_delivered(chain, event, event.delivered_at, last)
     elif event.dead_reason is not None:
-        add_dead(chain, event, event.dead_reason, last)
+        add_dead(chain, event, event.dead_reason, terms, last)
     elif event.ended_at is not None:
         _cancelled(chain, event.ended_at, last)
     else:

@@ -8,11 +8,11 @@ from relay.domain.deliveries import DeadReason
 from relay.domain.errors import NotFound
 from relay.domain.history import History, Notification, Tried
 from relay.domain.ids import RegistrationId
-from relay.domain.lanes import Cause, Lane, LaneName
+from relay.domain.lanes import Lane, LaneName
 from relay.domain.registrations import EventType
-from relay.storage import tasks
+from relay.storage import lanes, tasks
 from relay.storage.registrations import FACTS, registration_of
-from relay.storage.tables import attempts, deliveries, events, lanes, registrations, reports
+from relay.storage.tables import attempts, deliveries, events, registrations, reports
 from relay.storage.tables import tasks as tasks_table
 
 _A, _D, _E = attempts.c, deliveries.c, events.c
@@ -48,7 +48,6 @@ _NEWEST: Final = (
     .limit(bindparam("most"))
 )
 _COUNT: Final = select(func.count()).select_from(attempts).where(_A.registration == bindparam("id"))
-_LANES: Final = select(*lanes.c).where(lanes.c.name.in_(bindparam("names", expanding=True)))
 _ONE_SNAPSHOT: Final = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
@@ -63,8 +62,7 @@ def read(connection: Connection, client: str, wanted: RegistrationId, key: LaneN
     if row is None:
         raise NotFound("there is no such registration")
     registration = registration_of(row)
-    names = {"names": sorted({key, registration.lane})}
-    found = {lane["name"]: _lane(lane) for lane in connection.execute(_LANES, names).mappings()}
+    found = lanes.read(connection, {key, registration.lane})
     notified = connection.execute(_NOTIFICATION, {"id": wanted}).mappings().one_or_none()
     return History(
         registration=registration,
@@ -93,7 +91,3 @@ def _notification(
         "lane": lane,
     }
     return Notification(**{**row, **read})
-
-
-def _lane(row: RowMapping) -> Lane:
-    return Lane(**{**row, "cause": None if row["cause"] is None else Cause(row["cause"])})
