@@ -15,6 +15,7 @@ import aiohttp
 import httpx
 from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
@@ -24,7 +25,11 @@ from relay import __version__
 USER_AGENT: Final = f"camb-relay/{__version__}"
 KEEP_ALIVE_SECONDS: Final = 4.0
 """Node and uvicorn close an idle connection after 5 s: what is sent at that moment is lost, and costs an attempt."""
+MAX_IDLE: Final = 1_024
+"""Connections that a transport keeps open for a later request; aiohttp bounds them by their age alone."""
 DNS_CACHE_SECONDS: Final = 10
+MAX_DNS_CACHE: Final = 1_000
+"""Names: aiohttp's own bound, which has no parameter."""
 MAX_HEADS: Final = 16
 """The final answer and the 1xx before it, in one exchange."""
 FRAMING_BYTES: Final = 65_536
@@ -74,15 +79,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         *,
         resolver: AbstractResolver | None = None,
         socket_factory: aiohttp.SocketFactoryType | None = None,
+        most_idle: int = MAX_IDLE,
     ) -> None:
         self._tls = tls
         self._resolver = resolver
         self._socket_factory = socket_factory
+        self._most_idle = most_idle
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=_Connector(self._tls, self._resolver, self._socket_factory),
+            connector=_Connector(self._tls, self._resolver, self._socket_factory, self._most_idle),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"accept": "*/*", "accept-encoding": "identity", "user-agent": USER_AGENT},
             timeout=aiohttp.ClientTimeout(total=None),
@@ -206,6 +213,7 @@ class _Connector(aiohttp.TCPConnector):
         tls: ssl.SSLContext,
         resolver: AbstractResolver | None,
         socket_factory: aiohttp.SocketFactoryType | None,
+        most_idle: int,
     ) -> None:
         super().__init__(
             ssl=tls,
@@ -216,6 +224,12 @@ class _Connector(aiohttp.TCPConnector):
             ttl_dns_cache=DNS_CACHE_SECONDS,
         )
         self._factory = functools.partial(_answers, self._loop)
+        self._most_idle = most_idle
+
+    def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        """Called where an exchange is over: one idle connection too many is closed."""
+        full = sum(map(len, self._conns.values())) >= self._most_idle
+        super()._release(key, protocol, should_close=should_close or full)
 
 
 def _answers(loop: asyncio.AbstractEventLoop) -> ResponseHandler:

@@ -1,6 +1,7 @@
 """The calls under `/v1/registrations`."""
 
-from typing import Any
+from collections import Counter
+from typing import Any, Final
 
 import orjson
 from starlette.requests import Request
@@ -9,14 +10,17 @@ from starlette.responses import Response
 from relay.api.problems import problem_of
 from relay.api.requests import MAX_BATCH_BODY, MAX_BODY, Callers, parse, parse_query, read_json
 from relay.api.resources import attempt_resource, registration_resource
-from relay.api.schemas import BatchRequest, ListQuery, RegistrationRequest
+from relay.api.schemas import AttemptQuery, BatchRequest, ListQuery, RegistrationRequest
 from relay.domain.clients import Client
-from relay.domain.errors import FieldError, InvalidInput, NotFound, RequestRefused
+from relay.domain.errors import FieldError, InvalidInput, NotFound, RequestRefused, TooMany
 from relay.domain.ids import RegistrationId, parse_registration_id
 from relay.domain.urls import CallbackUrl, UnusableUrl, parse_callback_url
 from relay.services.read import Reading
 from relay.services.register import Answer, Registering, Wish
 from relay.storage.views import Filter
+
+MAX_BATCHES: Final = 8
+"""Batches of one client under way at once."""
 
 
 class Registrations:
@@ -24,6 +28,7 @@ class Registrations:
         self._callers = callers
         self._registering = registering
         self._reading = reading
+        self._batches: Counter[str] = Counter()
 
     async def create(self, request: Request) -> Response:
         client = self._callers.identify(request)
@@ -34,8 +39,16 @@ class Registrations:
 
     async def create_batch(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        items = parse(BatchRequest, await read_json(request, MAX_BATCH_BODY)).registrations
-        wishes = [_wish_or_refusal(item, client) for item in items]
+        if self._batches[client.name] == MAX_BATCHES:
+            raise TooMany(f"{MAX_BATCHES} batches of this client are under way", retry_after=1)
+        self._batches[client.name] += 1
+        try:
+            return await self._create_batch(client, request)
+        finally:
+            self._batches[client.name] -= 1
+
+    async def _create_batch(self, client: Client, request: Request) -> Response:
+        wishes = _wishes(await read_json(request, MAX_BATCH_BODY), client)
         good = [wish for wish in wishes if isinstance(wish, Wish)]
         answers = iter(await self._registering.register_all(client, good) if good else ())
         results = [next(answers) if isinstance(wish, Wish) else wish for wish in wishes]
@@ -64,8 +77,12 @@ class Registrations:
 
     async def attempts(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        found = await self._reading.attempts(client.name, _wanted(request))
-        return _json({"data": [attempt_resource(view).model_dump() for view in found]})
+        query = parse_query(AttemptQuery, request)
+        after, limit = int(query.cursor or 0), query.limit
+        page = await self._reading.attempts(client.name, _wanted(request), after=after, limit=limit + 1)
+        shown = page[:limit]
+        cursor = str(shown[-1].fence) if len(page) > len(shown) else None
+        return _json({"data": [attempt_resource(view).model_dump() for view in shown], "next_cursor": cursor})
 
     async def cancel(self, request: Request) -> Response:
         client = self._callers.identify(request)
@@ -94,6 +111,11 @@ def _wish(asked: RegistrationRequest, client: Client) -> Wish:
         expires_in=asked.expires_in,
         format=asked.format,
     )
+
+
+def _wishes(body: object, client: Client) -> list[Wish | InvalidInput]:
+    """Apart, so that what was parsed, which may be large, is gone by the time these are stored."""
+    return [_wish_or_refusal(item, client) for item in parse(BatchRequest, body).registrations]
 
 
 def _wish_or_refusal(item: object, client: Client) -> Wish | InvalidInput:

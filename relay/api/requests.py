@@ -88,7 +88,7 @@ def parse_query(model: type[Model], request: Request) -> Model:
     values: dict[str, Any] = {}
     for name, value in request.query_params.multi_items():
         if name in values:
-            raise InvalidInput(FieldError(field=name, rule="must be given once"))
+            raise InvalidInput(FieldError(field=name[:MAX_FIELD], rule="must be given once"))
         values[name] = value
     return parse(model, values)
 

@@ -57,6 +57,7 @@ def attempt_resource(view: AttemptView) -> AttemptResource:
 def test_attempt_resource(attempt: Attempt) -> AttemptResource:
     return attempt_resource(
         AttemptView(
+            fence=1,
             number=1,
             started_at=attempt.started_at,
             duration=attempt.duration,

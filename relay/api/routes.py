@@ -16,6 +16,7 @@ from relay.api.openapi import Operation, document
 from relay.api.registrations import Registrations
 from relay.api.schemas import (
     AttemptPage,
+    AttemptQuery,
     BatchRequest,
     BatchResource,
     JsonWebKeySet,
@@ -73,9 +74,10 @@ OPERATIONS: Final = (
         method="GET",
         path=_ONE + "/attempts",
         id="list_attempts",
-        summary="Every try to deliver its notification.",
+        summary="The tries to deliver its notification, oldest first; of earlier rounds the newest are kept.",
+        query=AttemptQuery,
         answers={200: AttemptPage},
-        problems=(404,),
+        problems=(404, 422),
     ),
     Operation(
         method="POST",

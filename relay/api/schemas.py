@@ -131,6 +131,15 @@ class ListQuery(BaseModel):
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="How many to answer with.")
 
 
+class AttemptQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cursor: Annotated[str, StringConstraints(pattern="^[0-9]{1,18}$")] | None = Field(
+        None, description="`next_cursor` of the page before."
+    )
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="How many to answer with.")
+
+
 class Resource(BaseModel):
     """Something we answer with."""
 
@@ -206,6 +215,7 @@ class AttemptResource(Resource):
 
 class AttemptPage(Resource):
     data: list[AttemptResource]
+    next_cursor: str | None
 
 
 class TestResource(Resource):

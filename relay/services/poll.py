@@ -145,8 +145,9 @@ class Polling(Work[ClaimedPoll]):
 
     def _tell_unknown(self, answer: PollAnswer) -> None:
         """Once per word, for as many words as are worth remembering."""
-        word = answer.status if isinstance(answer, TaskReport) else None
+        status = answer.status if isinstance(answer, TaskReport) else None
+        word = None if status is None else status[:LONGEST_WORD]
         if word is not None and word not in self._words and len(self._words) < MOST_WORDS:
             self._words.add(word)
             self._metrics.unknown_statuses.inc()
-            _log.warning("poll.unknown_status", status=word[:LONGEST_WORD])
+            _log.warning("poll.unknown_status", status=word)

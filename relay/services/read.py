@@ -48,9 +48,11 @@ class Reading:
     async def registrations(self, wanted: Filter) -> Sequence[RegistrationView]:
         return await self._database.read(views.find, wanted)
 
-    async def attempts(self, client: str, wanted: RegistrationId) -> Sequence[AttemptView]:
+    async def attempts(
+        self, client: str, wanted: RegistrationId, *, after: int, limit: int
+    ) -> Sequence[AttemptView]:
         """Raises NotFound, also for what is another client's."""
-        return await self._database.read(views.attempts_of, client, wanted)
+        return await self._database.read(views.attempts_of, client, wanted, after, limit)
 
     async def origins(self, client: str, after: str, most: int) -> Sequence[OriginView]:
         """By name, from the first one beyond `after`."""

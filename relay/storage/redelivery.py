@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from relay.domain.ids import RegistrationId
 from relay.domain.instants import Instant
 from relay.domain.registrations import RegistrationChange, RegistrationState, after_change
 from relay.storage.many import Many
-from relay.storage.tables import deliveries, registrations
+from relay.storage.tables import attempts, deliveries, registrations
+
+MOST_ATTEMPTS_KEPT: Final = 100
+"""Of the rounds before, once a new one begins: sent again without end, a delivery is logged with an end."""
 
 _REOPEN: Final = Many(
     update(registrations)
@@ -30,6 +33,17 @@ _AGAIN: Final = Many(
         dead_reason=None,
     )
 )
+_OLDEST_KEPT: Final = (
+    select(attempts.c.fence)
+    .where(attempts.c.registration == bindparam("b_id"))
+    .order_by(attempts.c.fence.desc())
+    .limit(1)
+    .offset(MOST_ATTEMPTS_KEPT - 1)
+    .scalar_subquery()
+)
+_FORGET: Final = Many(
+    delete(attempts).where(attempts.c.registration == bindparam("b_id"), attempts.c.fence < _OLDEST_KEPT)
+)
 
 
 def begin_round(
@@ -45,3 +59,4 @@ def begin_round(
     ]
     _REOPEN.run(connection, reopened)
     _AGAIN.run(connection, [{"b_id": id_, "b_now": now} for id_ in ids])
+    _FORGET.run(connection, [{"b_id": id_} for id_ in ids])

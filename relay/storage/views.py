@@ -60,6 +60,9 @@ class RegistrationView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptView:
+    """`fence` is its claim's number: later attempts have higher ones."""
+
+    fence: int
     number: int
     started_at: Instant
     duration: int
@@ -105,6 +108,7 @@ _COLUMNS: Final = (
     deliveries.c.dead_reason,
 )
 _ATTEMPTS: Final = (
+    attempts.c.fence,
     attempts.c.number,
     attempts.c.started_at,
     attempts.c.duration,
@@ -149,15 +153,18 @@ def find(connection: Connection, wanted: Filter) -> list[RegistrationView]:
     return [_view(row) for row in connection.execute(statement)]
 
 
-def attempts_of(connection: Connection, client: str, wanted: RegistrationId) -> list[AttemptView]:
-    """Every attempt in the order of their numbers. Raises NotFound."""
+def attempts_of(
+    connection: Connection, client: str, wanted: RegistrationId, after: int, limit: int
+) -> list[AttemptView]:
+    """The first attempts whose fences lie beyond `after`, in their order. Raises NotFound."""
     owned = select(registrations.c.id).where(registrations.c.id == wanted, registrations.c.client == client)
     if connection.scalar(owned) is None:
         raise NotFound("there is no such registration")
     statement = (
         select(*_ATTEMPTS)
-        .where(attempts.c.registration == wanted)
-        .order_by(attempts.c.number, attempts.c.fence)
+        .where(attempts.c.registration == wanted, attempts.c.fence > after)
+        .order_by(attempts.c.fence)
+        .limit(limit)
     )
     return [AttemptView(**row) for row in connection.execute(statement).mappings()]
 

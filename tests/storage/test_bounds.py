@@ -4,7 +4,8 @@ from relay.domain.allowances import MOST_OF_A_TASK
 from relay.domain.instants import SECOND
 from relay.domain.registrations import Registration
 from relay.domain.tasks import TaskState
-from relay.storage import bounds
+from relay.storage import bounds, views
+from relay.storage.redelivery import MOST_ATTEMPTS_KEPT
 from relay.storage.registrations import Created, Crowded, Standing
 from tests.storage.store import SUCCESS, Store
 
@@ -116,3 +117,27 @@ async def test_identities_that_stand_are_known_from_those_that_do_not(store: Sto
     )
 
     assert found == {standing.identity}
+
+
+async def test_of_earlier_rounds_only_the_newest_attempts_are_kept(store: Store) -> None:
+    registration = await store.delivered()
+    for fence in range(2, MOST_ATTEMPTS_KEPT + 11):
+        await store.run(
+            "INSERT INTO attempts (registration, fence, number, started_at, duration, outcome, answer)"
+            " SELECT registration, CAST(:fence AS bigint), number, started_at, duration, outcome, answer"
+            " FROM attempts WHERE fence = 1",
+            fence=fence,
+        )
+
+    await store.redeliver(registration.id)
+    attempts = await store.database.read(views.attempts_of, "shop", registration.id, 0, 1_000)
+
+    assert [attempt.fence for attempt in attempts] == list(range(11, MOST_ATTEMPTS_KEPT + 11))
+
+
+async def test_attempts_that_are_few_are_all_kept(store: Store) -> None:
+    registration = await store.delivered()
+
+    await store.redeliver(registration.id)
+
+    assert len(await store.database.read(views.attempts_of, "shop", registration.id, 0, 1_000)) == 1

@@ -154,7 +154,7 @@ async def a_healing(store: Store) -> Work:
         (new_registrations, ["tasks", "registrations"]),
         (late_registrations, ["tasks", "registrations", "clients", "events", "deliveries"]),
         (a_cancel, ["tasks", "registrations", "deliveries"]),
-        (a_redelivery, ["tasks", "registrations", "deliveries"]),
+        (a_redelivery, ["tasks", "registrations", "deliveries", "attempts"]),
         (expiries, ["tasks", "registrations", "clients", "events", "deliveries"]),
         (answers, ["tasks", "registrations", "clients", "events", "deliveries", "lanes"]),
         (outcomes, ["registrations", "deliveries", "attempts", "lanes"]),

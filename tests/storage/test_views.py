@@ -70,9 +70,10 @@ async def test_a_delivery_whose_origin_is_paused_shows_when_the_pause_ends(store
 async def test_a_client_reads_only_what_it_registered(store: Store) -> None:
     registration = await store.delivered()
 
-    for look in (views.get, views.attempts_of):
-        with pytest.raises(NotFound):
-            await store.database.read(look, "bank", registration.id)
+    with pytest.raises(NotFound):
+        await store.database.read(views.get, "bank", registration.id)
+    with pytest.raises(NotFound):
+        await store.database.read(views.attempts_of, "bank", registration.id, 0, 10)
     assert await ids(store, Filter(client="bank", limit=10)) == []
 
 
@@ -149,11 +150,12 @@ async def test_attempts_are_listed_in_order_with_the_beginning_of_each_answer(st
         decision = Retry(at=store.now) if isinstance(outcome, Rejected) else None
         await store.record_attempts(store.tried(claimed, outcome, decision, answer=answer))
 
-    attempts = await store.database.read(views.attempts_of, "shop", registration.id)
+    attempts = await store.database.read(views.attempts_of, "shop", registration.id, 0, 10)
 
     started = Instant(store.now - 3 * MILLISECOND)
     assert attempts == [
         AttemptView(
+            fence=1,
             number=1,
             started_at=started,
             duration=3 * MILLISECOND,
@@ -163,6 +165,7 @@ async def test_attempts_are_listed_in_order_with_the_beginning_of_each_answer(st
             answer=b"\xff\0",
         ),
         AttemptView(
+            fence=2,
             number=2,
             started_at=started,
             duration=3 * MILLISECOND,
