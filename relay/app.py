@@ -20,8 +20,10 @@ from relay import __version__
 from relay.api.health import Health
 from relay.api.keys import Keys
 from relay.api.middleware import RequestContext
+from relay.api.origins import Origins
 from relay.api.problems import on_http_error, on_relay_error
 from relay.api.registrations import Registrations
+from relay.api.replays import ReplayCalls
 from relay.api.requests import Callers
 from relay.api.routes import operations_routes, public_routes
 from relay.api.tests import TestNotifications
@@ -46,6 +48,7 @@ from relay.services.poll import Polling, PollPolicy
 from relay.services.prune import Pruning
 from relay.services.read import Reading
 from relay.services.register import Registering, Wakes
+from relay.services.replay import Replaying, Replays
 from relay.services.work import Work
 from relay.settings import Settings
 from relay.storage import attempts, polls, queue, registrations, schema
@@ -176,6 +179,14 @@ class Relay:
             clock=clock,
             metrics=self.metrics,
         )
+        self.replays = Replays(self.database, clock=clock, rng=rng)
+        self.replaying = Replaying(
+            self.database,
+            clients=self.clients.keys(),
+            announced=announced,
+            clock=clock,
+            metrics=self.metrics,
+        )
         dead = settings.retention.dead
         self.pruning = Pruning(
             self.database,
@@ -240,6 +251,7 @@ class Relay:
         self._scheduler.pause()
         for work in self.works:
             work.stop_claiming()
+        self.replaying.stop()
 
     async def drain(self) -> None:
         """Let what is under way finish, within the drain."""
@@ -292,6 +304,7 @@ class Relay:
             work.wake()
         if self.works:
             self._scheduler.every(tick, "expire", self.expiring.run_once)
+            self._scheduler.every(tick, "replay", self.replaying.run_once)
             self._scheduler.every(PRUNE_SECONDS, "prune", self.pruning.run_once)
             self._scheduler.every(MEASURE_SECONDS, "measure", self.pruning.measure)
         self._scheduler.start()
@@ -354,6 +367,8 @@ def create_app(relay: Relay) -> Starlette:
         callers = Callers(relay.clients)
         routes += public_routes(
             Registrations(callers, relay.registering, relay.reading),
+            Origins(callers, relay.reading, slots=relay.settings.delivery.concurrency_per_origin),
+            ReplayCalls(callers, relay.replays),
             TestNotifications(callers, relay.delivering, relay.guard),
             Keys(callers, relay.clients),
         )

@@ -46,6 +46,8 @@ class Metrics:
             "delivery_latency_seconds", "From the event to the answer that accepted it.", _SLOW
         )
         self.dead = counter("deliveries_dead", "Deliveries given up, by reason.", "reason")
+        self.replays = gauge("replays", "Replays that are open, by state.", "state")
+        self.replayed = counter("replayed", "Registrations that replays have sent again.")
         self.attempt_logs_lost = counter("attempt_logs_lost", "Attempts recorded without a row in their log.")
         self.commit_seconds = histogram("commit_seconds", "Time of one group commit.", _FAST, "writes")
         self.commit_size = histogram("commit_size", "Writes in one group commit.", _SIZES, "writes")
@@ -55,6 +57,10 @@ class Metrics:
         self.errors = counter("errors", "Rows or ticks that failed by a fault of the relay's own.", "work")
         self.due = gauge("due", "Rows that are due and not yet claimed.", "queue")
         self.due_age = gauge("due_oldest_age_seconds", "Age of the row that is due for longest.", "queue")
+        self.origins = gauge("origins", "Callback origins that are held back, by state.", "state")
+        self.waiting_for_origin = gauge(
+            "waiting_for_origin", "Deliveries that are due and wait for their origin's pause to end."
+        )
         self.held = gauge("held", "Lanes with unfinished work of clients that are not configured.", "queue")
         self.in_flight = gauge("in_flight", "Requests under way.", "queue")
         self.clock_skew = gauge("clock_skew_seconds", "How far the reference clock is ahead of the relay's.")

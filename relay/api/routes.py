@@ -13,7 +13,10 @@ from relay import __version__
 from relay.api.health import Health
 from relay.api.keys import JWKS_PATH, Keys
 from relay.api.openapi import Operation, document
+from relay.api.origins import Origins
 from relay.api.registrations import Registrations
+from relay.api.replay_schemas import ReplayCount, ReplayListQuery, ReplayPage, ReplayRequest, ReplayResource
+from relay.api.replays import ReplayCalls
 from relay.api.schemas import (
     AttemptPage,
     AttemptQuery,
@@ -23,6 +26,8 @@ from relay.api.schemas import (
     KeyPage,
     KeySetQuery,
     ListQuery,
+    OriginPage,
+    OriginQuery,
     RegistrationPage,
     RegistrationRequest,
     RegistrationResource,
@@ -30,8 +35,10 @@ from relay.api.schemas import (
     TestResource,
 )
 from relay.api.tests import TestNotifications
+from relay.api.timelines import TimelineResource
 
 _ONE: Final = "/v1/registrations/{id}"
+_REPLAY: Final = "/v1/replays/{id}"
 
 OPERATIONS: Final = (
     Operation(
@@ -41,7 +48,7 @@ OPERATIONS: Final = (
         summary="Register a task and a callback URL; the same registration again answers 200.",
         body=RegistrationRequest,
         answers={201: RegistrationResource, 200: RegistrationResource},
-        located=True,
+        located=(200, 201),
         problems=(400, 408, 409, 413, 415, 422, 429),
     ),
     Operation(
@@ -80,6 +87,14 @@ OPERATIONS: Final = (
         problems=(404, 422),
     ),
     Operation(
+        method="GET",
+        path=_ONE + "/timeline",
+        id="read_timeline",
+        summary="Why it is where it is and what comes next, step by step.",
+        answers={200: TimelineResource},
+        problems=(404,),
+    ),
+    Operation(
         method="POST",
         path=_ONE + "/cancel",
         id="cancel",
@@ -97,12 +112,76 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="POST",
+        path="/v1/replays",
+        id="replay",
+        summary="Send again what a filter finds, in the background and as fast as its origins take it; or only count it.",
+        body=ReplayRequest,
+        answers={202: ReplayResource, 200: ReplayCount},
+        located=(202,),
+        problems=(400, 408, 409, 413, 415, 422),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/replays",
+        id="list_replays",
+        summary="Your replays, newest first.",
+        query=ReplayListQuery,
+        answers={200: ReplayPage},
+        problems=(422,),
+    ),
+    Operation(
+        method="GET",
+        path=_REPLAY,
+        id="read_replay",
+        summary="One replay, with how far it has come and what it waits for.",
+        answers={200: ReplayResource},
+        problems=(404,),
+        of="rpl",
+    ),
+    Operation(
+        method="POST",
+        path=_REPLAY + "/pause",
+        id="pause_replay",
+        summary="Send nothing more again until it is resumed; may be repeated.",
+        answers={200: ReplayResource},
+        problems=(404, 409),
+        of="rpl",
+    ),
+    Operation(
+        method="POST",
+        path=_REPLAY + "/resume",
+        id="resume_replay",
+        summary="Go on where it was paused; may be repeated.",
+        answers={200: ReplayResource},
+        problems=(404, 409),
+        of="rpl",
+    ),
+    Operation(
+        method="POST",
+        path=_REPLAY + "/cancel",
+        id="cancel_replay",
+        summary="End it where it is; may be repeated. What was sent again already goes on.",
+        answers={200: ReplayResource},
+        problems=(404, 409),
+        of="rpl",
+    ),
+    Operation(
+        method="POST",
         path="/v1/test",
         id="send_test",
         summary="Send a signed relay.test to a URL and answer with what came of it.",
         body=TestRequest,
         answers={200: TestResource},
         problems=(400, 408, 413, 415, 422),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/origins",
+        id="list_origins",
+        summary="Your callback origins that something waits for or that are held back, by name.",
+        query=OriginQuery,
+        answers={200: OriginPage},
+        problems=(422,),
     ),
     Operation(
         method="GET",
@@ -124,16 +203,26 @@ OPERATIONS: Final = (
 )
 
 
-def public_routes(registrations: Registrations, tests: TestNotifications, keys: Keys) -> list[Route]:
+def public_routes(
+    registrations: Registrations, origins: Origins, replays: ReplayCalls, tests: TestNotifications, keys: Keys
+) -> list[Route]:
     endpoints: dict[str, Callable[[Request], Awaitable[Response]]] = {
         "register": registrations.create,
         "register_batch": registrations.create_batch,
         "list_registrations": registrations.list,
         "read_registration": registrations.read,
         "list_attempts": registrations.attempts,
+        "read_timeline": registrations.timeline,
         "cancel": registrations.cancel,
         "redeliver": registrations.redeliver,
+        "replay": replays.create,
+        "list_replays": replays.list,
+        "read_replay": replays.read,
+        "pause_replay": replays.pause,
+        "resume_replay": replays.resume,
+        "cancel_replay": replays.cancel,
         "send_test": tests.create,
+        "list_origins": origins.list,
         "list_keys": keys.own,
         "read_jwks": keys.published,
     }

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from relay.domain.instants import DAY, SECOND
 from relay.domain.kinds import KINDS
+from relay.domain.lanes import OriginState
 from relay.domain.registrations import EventType, Format, RegistrationState
 from relay.domain.urls import MAX_CALLBACK_URL
 
@@ -76,6 +77,9 @@ Metadata = Annotated[
     ),
 ]
 Cursor = Annotated[str, Field(json_schema_extra={"pattern": "^reg_[0-9a-f]{32}$"})]
+OriginText = Annotated[
+    str, StringConstraints(pattern=r"^https?://[!-~]{1,2040}$"), Field(json_schema_extra={"format": "uri"})
+]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
@@ -256,6 +260,40 @@ class KeyPage(Resource):
 
     data: list[PublicKeyResource]
     jwks_path: str = Field(description="Where whoever holds no token reads the same keys, and none besides.")
+
+
+class OriginQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cursor: OriginText | None = Field(None, description="`next_cursor` of the page before.")
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="How many to answer with.")
+
+
+class OriginResource(Resource):
+    """A callback origin as the relay fares with it, for your deliveries alone."""
+
+    origin: str
+    state: OriginState = Field(
+        description="`slowed`: fewer slots than usual; `paused`: none; `probing`: one attempt finds out whether it is back."
+    )
+    cause: Literal["retry-after", "too-many-requests", "failing", "probing"] | None
+    slots: int = Field(
+        description="How many attempts each replica may have under way; 0 until a probe succeeds."
+    )
+    paused_until: Moment | None = Field(
+        description="No attempt is made before; null where nothing holds the origin."
+    )
+    failing_since: Moment | None
+    pauses: int = Field(
+        description="In a row, of those nobody asked for: each is twice as long as the one before."
+    )
+    waiting: int = Field(description="Deliveries still open, counted up to 10,000.")
+    next_attempt_at: Moment | None = Field(description="When the first of them is due.")
+
+
+class OriginPage(Resource):
+    data: list[OriginResource]
+    next_cursor: str | None
 
 
 class FieldProblem(Resource):

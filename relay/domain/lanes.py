@@ -33,6 +33,10 @@ def origin_lane(client: str, origin: str) -> LaneName:
     return LaneName(f"{client} {origin}")
 
 
+def origin_of(lane: LaneName) -> str:
+    return lane.partition(" ")[2]
+
+
 def client_of(lane: LaneName) -> str:
     """Whose lane of a queue it is: tasks queue under their client, deliveries under client and origin."""
     return lane.partition(" ")[0]
@@ -64,6 +68,15 @@ class Cause(StrEnum):
     FAILING = "failing"
     PROBING = "probing"
     """Its pause is over, and one attempt at a time finds out whether it is back."""
+
+
+class OriginState(StrEnum):
+    OPEN = "open"
+    SLOWED = "slowed"
+    """It has fewer slots than are configured."""
+    PAUSED = "paused"
+    PROBING = "probing"
+    """Its pause is over: the next attempt finds out whether it is back."""
 
 
 class Signal(StrEnum):
@@ -130,6 +143,13 @@ class Lane:
         if now < self.paused_until:
             return 0
         return most if self.slots is None else max(1, min(self.slots, most))
+
+    def state(self, now: Instant) -> OriginState:
+        if self.cause is not Cause.PROBING and now < self.paused_until:
+            return OriginState.PAUSED
+        if self.slots is None:
+            return OriginState.OPEN
+        return OriginState.SLOWED if self.slots else OriginState.PROBING
 
     @property
     def to_be_probed(self) -> bool:

@@ -1,5 +1,6 @@
 """Keep the house: drop what is over, heal what must never be, and say how much is waiting."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -10,7 +11,7 @@ from relay.domain.clients import Client
 from relay.domain.deliveries import DeadReason
 from relay.domain.errors import DatabaseUnavailable
 from relay.domain.instants import HOUR, SECOND, Instant, Span, seconds
-from relay.domain.lanes import LaneName, client_of, key_lane
+from relay.domain.lanes import LaneName, OriginState, client_of, key_lane, origin_of
 from relay.domain.registrations import RegistrationState
 from relay.storage import attempts, lanes, replays, retention, schema
 from relay.storage.engine import Database
@@ -82,8 +83,19 @@ class Pruning:
                 due = await self._database.read(queue.count_due, claimable[:MOST_COUNTED], now)
                 held = await self._database.read(queue.count_held, self._clients.keys())
                 self._gauge(name, claimable, due, held, now)
+            await self._measure_origins(now)
         except DatabaseUnavailable as error:
             _log.warning("measure.failed", error=str(error))
+
+    async def _measure_origins(self, now: Instant) -> None:
+        held_back = await self._database.read(lanes.held_back, now)
+        origins = {name: lane for name, lane in held_back.items() if origin_of(name)}
+        states = Counter(lane.state(now) for lane in origins.values())
+        for state in OriginState:
+            self._metrics.origins.labels(state).set(states[state])
+        closed = [DueLane(lane=name, oldest=now) for name, lane in origins.items() if not lane.room(1, now)]
+        waiting = await self._database.read(DELIVERIES.count_due, closed[:MOST_COUNTED], now)
+        self._metrics.waiting_for_origin.set(waiting)
 
     def _claimable(self, lane: LaneName, paused: Collection[LaneName]) -> bool:
         """Whether a lane that has due work waits for us alone."""

@@ -1,9 +1,9 @@
 """Rows of `lanes`: budgets of CAMB keys, pauses of keys and callback origins. The last rows that any transaction locks."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, exists, or_, select, text, update
+from sqlalchemy import Connection, Result, RowMapping, bindparam, delete, exists, or_, select, text, update
 
 from relay.domain.instants import Instant
 from relay.domain.lanes import Cause, Lane, LaneName
@@ -22,6 +22,13 @@ _LOCK: Final = _NAMED.with_for_update(key_share=True)
 _LOCK_FREE: Final = _NAMED.with_for_update(key_share=True, skip_locked=True)
 _HELD_BACK: Final = select(*_ALL).where(
     or_(lanes.c.slots.is_not(None), lanes.c.paused_until > bindparam("b_now"))
+)
+_HELD_BACK_BETWEEN: Final = (
+    select(*_ALL)
+    .where(lanes.c.name > bindparam("after"), lanes.c.name < bindparam("beyond"))
+    .where(or_(lanes.c.slots.is_not(None), lanes.c.paused_until > bindparam("b_now")))
+    .order_by(lanes.c.name)
+    .limit(bindparam("most"))
 )
 _SAVE: Final = Many(
     update(lanes)
@@ -89,15 +96,25 @@ def change(connection: Connection, changes: Mapping[LaneName, Callable[[Lane], L
 
 def held_back(connection: Connection, now: Instant) -> dict[LaneName, Lane]:
     """Lanes that are paused or have fewer slots than are configured; the others are not looked at."""
-    return {row["name"]: _lane(row) for row in connection.execute(_HELD_BACK, {"b_now": now}).mappings()}
+    return _by_name(connection.execute(_HELD_BACK, {"b_now": now}))
+
+
+def held_back_between(
+    connection: Connection, after: LaneName, beyond: LaneName, now: Instant, most: int
+) -> dict[LaneName, Lane]:
+    """The first of those whose names lie between these two."""
+    values = {"after": after, "beyond": beyond, "b_now": now, "most": most}
+    return _by_name(connection.execute(_HELD_BACK_BETWEEN, values))
+
+
+def read(connection: Connection, names: Collection[LaneName]) -> dict[LaneName, Lane]:
+    """Those of the named lanes that have a row, without a lock."""
+    return _by_name(connection.execute(_NAMED, {"names": sorted(names)}))
 
 
 def lock_free(connection: Connection, names: Collection[LaneName]) -> dict[LaneName, Lane]:
     """Those of the lanes that nobody else has locked, locked until the transaction ends."""
-    if not names:
-        return {}
-    rows = connection.execute(_LOCK_FREE, {"names": sorted(names)}).mappings()
-    return {row["name"]: _lane(row) for row in rows}
+    return _by_name(connection.execute(_LOCK_FREE, {"names": sorted(names)})) if names else {}
 
 
 def paused(connection: Connection, now: Instant) -> dict[LaneName, Instant]:
@@ -117,8 +134,11 @@ def forget(connection: Connection, before: Instant) -> int:
 
 
 def _locked(connection: Connection, names: list[LaneName]) -> dict[LaneName, Lane]:
-    rows = connection.execute(_LOCK, {"names": names}).mappings()
-    return {row["name"]: _lane(row) for row in rows}
+    return _by_name(connection.execute(_LOCK, {"names": names}))
+
+
+def _by_name(rows: Result[*tuple[Any, ...]]) -> dict[LaneName, Lane]:
+    return {row["name"]: _lane(row) for row in rows.mappings()}
 
 
 def _lane(row: RowMapping) -> Lane:

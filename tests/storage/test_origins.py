@@ -1,0 +1,136 @@
+"""Lanes of origins in the database: one probe among any number of processes, and lists that read no more than they show."""
+
+from functools import partial
+
+from relay.domain.deliveries import Accepted, Rejected
+from relay.domain.instants import HOUR, MINUTE, SECOND, Instant, Span
+from relay.domain.lanes import LaneName, OriginState
+from relay.domain.registrations import RegistrationState
+from relay.storage import attempts, deliveries, lanes, origins
+from relay.storage.queue import Look
+from tests.storage.interleaving import overlapping
+from tests.storage.store import HOOK, Store
+
+LANE = LaneName(f"shop {HOOK}")
+BUSY = Rejected(http_status=429, retry_after=Span(MINUTE))
+BAD = Rejected(http_status=500)
+
+
+async def paused(store: Store, count: int = 3) -> None:
+    """So many deliveries, due at an origin whose pause is over."""
+    await store.register(*(store.wanted(hook=f"/{number}") for number in range(count)))
+    await store.end_all()
+    (row,) = (await store.claim_deliveries(store.delivery_claim(quantum=1))).rows
+    await store.record_attempts(store.tried(row, BUSY))
+    store.time.advance(MINUTE)
+
+
+async def test_of_two_processes_one_makes_the_probe(store: Store) -> None:
+    await paused(store)
+
+    async with store.another_process() as other:
+        first, second = await overlapping(
+            store,
+            partial(deliveries.claim, wanted=store.delivery_claim(), look=Look()),
+            partial(deliveries.claim, wanted=other.delivery_claim(), look=Look()),
+        )
+
+    assert sorted([len(first.rows), len(second.rows)]) == [0, 1]
+
+
+async def test_a_probe_holds_its_origin_for_everybody_until_its_deadline(store: Store) -> None:
+    await paused(store)
+    wanted = store.delivery_claim()
+    await store.claim_deliveries(wanted)
+
+    store.time.advance(wanted.answer_by - wanted.now - 1)
+    before = await store.claim_deliveries()
+    store.time.advance(1)
+    after = await store.claim_deliveries()
+
+    assert (len(before.rows), len(after.rows)) == (0, 1)
+
+
+async def test_a_success_at_an_origin_with_all_its_slots_touches_no_lane(store: Store) -> None:
+    await store.delivering()
+    (row,) = (await store.claim_deliveries()).rows
+
+    (recorded,) = await store.record_attempts(store.tried(row, Accepted(http_status=200)))
+
+    assert not row.held_back
+    assert recorded.held_until is None
+    assert await store.database.read(lanes.read, [LANE]) == {}
+
+
+async def test_the_slots_that_an_origin_lost_are_lost_in_every_process(store: Store) -> None:
+    await store.register(*(store.wanted(hook=f"/{number}") for number in range(12)))
+    await store.end_all()
+    (row,) = (await store.claim_deliveries(store.delivery_claim(quantum=1))).rows
+    await store.record_attempts(store.tried(row, BAD))
+
+    async with store.another_process() as other:
+        claim = await other.claim_deliveries()
+
+    assert len(claim.rows) == 4
+    assert all(row.held_back for row in claim.rows)
+
+
+async def test_outcomes_of_one_batch_are_told_in_the_order_in_which_they_ended(store: Store) -> None:
+    await store.register(*(store.wanted(hook=f"/{number}") for number in range(3)))
+    await store.end_all()
+    one, two, three = (await store.claim_deliveries()).rows
+    first = store.tried(one, BAD)
+    store.time.advance(SECOND)
+    second = store.tried(two, BAD, began_ago=1)
+    store.time.advance(SECOND)
+    third = store.tried(three, Accepted(http_status=200), began_ago=1)
+
+    await store.record_attempts(third, second, first)
+
+    known = await store.database.read(lanes.read, [LANE])
+    assert known[LANE].slots == 2
+
+
+async def test_whatever_died_while_it_was_looked_at_is_not_given_up_twice(store: Store) -> None:
+    await paused(store)
+    store.time.advance(2 * HOUR)
+    patient = partial(attempts.give_up, before=store.now, now=store.now, most=500)
+
+    first, second = await overlapping(store, patient, patient)
+
+    assert sorted([len(first), len(second)]) == [0, 3]
+    states = {state for (state,) in await store.rows("SELECT state FROM registrations")}
+    assert states == {RegistrationState.DEAD}
+
+
+async def test_what_is_being_tried_is_not_given_up(store: Store) -> None:
+    await paused(store)
+    store.time.advance(2 * HOUR)
+    (probe,) = (await store.claim_deliveries()).rows
+
+    given_up = await store.write(attempts.give_up, store.now, store.now, 500)
+
+    assert probe.registration not in given_up
+    assert len(given_up) == 2
+
+
+async def test_an_origin_is_listed_while_it_is_held_back_though_nothing_waits_for_it(store: Store) -> None:
+    await store.delivering()
+    row = await store.claimed_delivery()
+    await store.record_attempts(store.tried(row, BUSY))
+    await store.cancel(row.registration)
+
+    (view,) = await store.database.read(origins.find, "shop", "", store.now, 10)
+
+    assert (view.origin, view.state, view.waiting) == (HOOK, OriginState.PAUSED, 0)
+    assert (view.next_at, view.paused_until) == (None, Instant(store.now + MINUTE))
+
+
+async def test_no_more_origins_are_read_than_are_shown(store: Store) -> None:
+    await store.register(*(store.wanted(origin=f"https://{number}.example") for number in range(9)))
+    await store.register(store.wanted(client="bank", origin="https://0.example"))
+    await store.end_all()
+
+    page = await store.database.read(origins.find, "shop", "https://2.example", store.now, 3)
+
+    assert [view.origin for view in page] == [f"https://{number}.example" for number in (3, 4, 5)]
