@@ -77,7 +77,7 @@ async def test_a_wait_that_begins_anew_with_every_answer_ends_with_the_schedule(
         for _ in range(30):
             if (await relay.read(registration))["state"] != "delivering":
                 break
-            await relay.pass_to_next("deliveries")
+            await relay.pass_time(CEILING)
         resource = await relay.read(registration)
 
     assert (resource["state"], resource["delivery"]["dead_reason"]) == ("dead", "exhausted")
