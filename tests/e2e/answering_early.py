@@ -17,7 +17,8 @@ from relay.domain.instants import span_of
 from relay.domain.registrations import Registration
 from relay.domain.tasks import TaskState
 from relay.domain.watching import Task
-from relay.services.register import Registering
+from relay.services.allow import Allowing
+from relay.services.register import Registering, Wakes
 from relay.settings import Settings, load_settings
 from relay.storage import registrations
 from relay.storage.committer import Committer
@@ -48,9 +49,9 @@ class EarlyRelay(Relay):
             self.database,
             self._accepted,
             self.guard,
+            Allowing(self.database, settings.allowances_by_name(), clock=clock),
             expires_in=span_of(settings.registrations.expires_in),
-            due=self.polling.wake,
-            announced=self.delivering.wake,
+            wakes=Wakes(due=self.polling.wake, announced=self.delivering.wake),
             clock=clock,
             metrics=self.metrics,
             rng=rng,
