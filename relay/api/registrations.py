@@ -11,6 +11,7 @@ from relay.api.problems import problem_of
 from relay.api.requests import MAX_BATCH_BODY, MAX_BODY, Callers, parse, parse_query, read_json
 from relay.api.resources import attempt_resource, registration_resource
 from relay.api.schemas import AttemptQuery, BatchRequest, ListQuery, RegistrationRequest
+from relay.api.timelines import timeline_resource
 from relay.domain.clients import Client
 from relay.domain.errors import FieldError, InvalidInput, NotFound, RequestRefused, TooMany
 from relay.domain.ids import RegistrationId, parse_registration_id
@@ -83,6 +84,10 @@ class Registrations:
         shown = page[:limit]
         cursor = str(shown[-1].fence) if len(page) > len(shown) else None
         return _json({"data": [attempt_resource(view).model_dump() for view in shown], "next_cursor": cursor})
+
+    async def timeline(self, request: Request) -> Response:
+        client = self._callers.identify(request)
+        return _json(timeline_resource(await self._reading.timeline(client, _wanted(request))))
 
     async def cancel(self, request: Request) -> Response:
         client = self._callers.identify(request)
