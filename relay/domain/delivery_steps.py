@@ -38,7 +38,7 @@ def add_attempts(chain: Chain, event: Notification, because: int) -> int:
         because = chain.add(
             What.LEFT_OUT,
             None,
-            f"{counted(event.left_out, 'older attempt')} left out here",
+            f"{counted(event.left_out, 'older attempt')} left out, or not on record any more",
             because=because,
             rule=Rule.BOUND,
             attempts=event.left_out,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, select, text
+from sqlalchemy import Connection, RowMapping, bindparam, select, text
 
 from relay.domain.deliveries import DeadReason
 from relay.domain.errors import NotFound
@@ -47,7 +47,6 @@ _NEWEST: Final = (
     .order_by(_A.fence.desc())
     .limit(bindparam("most"))
 )
-_COUNT: Final = select(func.count()).select_from(attempts).where(_A.registration == bindparam("id"))
 _ONE_SNAPSHOT: Final = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
@@ -82,12 +81,11 @@ def _notification(
     connection: Connection, wanted: RegistrationId, row: RowMapping, lane: Lane | None, most: int
 ) -> Notification:
     newest = connection.execute(_NEWEST, {"id": wanted, "most": most}).mappings().all()
-    count = len(newest) if len(newest) < most else connection.execute(_COUNT, {"id": wanted}).scalar_one()
     read = {
         "type": EventType(row["type"]),
         "dead_reason": None if row["dead_reason"] is None else DeadReason(row["dead_reason"]),
         "tried": tuple(Tried(**attempt) for attempt in reversed(newest)),
-        "left_out": count - len(newest),
+        "left_out": newest[-1].number - 1 if newest else 0,
         "lane": lane,
     }
     return Notification(**{**row, **read})

@@ -538,7 +538,7 @@ def test_attempts_that_are_left_out_are_counted() -> None:
     steps = told(with_event(round=6, round_at=at(5), attempts=60, failures=1, tried=(newest,), left_out=59))
 
     assert [step.what for step in steps[3:]] == [What.QUEUED, What.LEFT_OUT, What.TRIED, What.NEXT_TRY]
-    assert (steps[4].at, steps[4].detail) == (None, "59 older attempts left out here")
+    assert (steps[4].at, steps[4].detail) == (None, "59 older attempts left out, or not on record any more")
 
 
 def test_an_attempt_that_another_clock_puts_before_its_event_is_shown_with_it() -> None:
