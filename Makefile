@@ -76,3 +76,15 @@ chart: $(READY) $(HELM) ## lint the chart and hold every shape of it to the sche
 				&& test -z "$$problems" || { echo "$$values, Kubernetes $$version: $$problems"; exit 1; }; \
 		done; \
 	done
+
+INTEROP := .tools/interop
+
+$(INTEROP)/node_modules: tests/interop/package.json tests/interop/package-lock.json
+	mkdir -p $(INTEROP)
+	cp tests/interop/package.json tests/interop/package-lock.json $(INTEROP)/
+	timeout 300 npm ci --prefix $(INTEROP) --silent --no-audit --no-fund --ignore-scripts
+	touch $@
+
+.PHONY: interop
+interop: $(READY) $(if $(shell command -v node),$(if $(shell command -v npm),$(INTEROP)/node_modules)) ## verify signatures with libraries that are not ours (Node's where it is)
+	$(BIN)/python -m tests.interop

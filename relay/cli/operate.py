@@ -125,6 +125,9 @@ def check_config(
     missing = settings.missing_for_serving()
     if missing:
         _refuse(missing)
+    for name, client in settings.clients_by_name().items():
+        for key in client.public_keys:
+            _out.print(f"client {name}: receivers verify with {key.text}", soft_wrap=True, highlight=False)
     if online:
         import asyncio
 
@@ -139,11 +142,29 @@ def check_config(
 
 
 @app.command()
-def secret() -> None:
+def secret(
+    *,
+    ed25519: Annotated[
+        bool,
+        typer.Option(
+            "--ed25519",
+            help="Make a pair instead: whsk_ for the relay, and on stderr its whpk_, which is no secret.",
+        ),
+    ] = False,
+) -> None:
     """Make a signing secret: put it into RELAY_SIGNING_SECRETS, and give it to whoever receives the webhooks."""
-    from relay.webhook.signing import NEW_KEY, new_secret
+    from relay.webhook.signing import NEW_KEY, Ed25519Unavailable, new_pair, new_secret
 
-    _out.print(new_secret(secrets.token_bytes(NEW_KEY)), soft_wrap=True, markup=False, highlight=False)
+    chance = secrets.token_bytes(NEW_KEY)
+    if not ed25519:
+        _out.print(new_secret(chance), soft_wrap=True, markup=False, highlight=False)
+        return
+    try:
+        pair = new_pair(chance)
+    except Ed25519Unavailable as error:
+        _fail(str(error), exits.UNAVAILABLE)
+    _out.print(pair.text, soft_wrap=True, markup=False, highlight=False)
+    _err.print(pair.public.text, soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command()

@@ -1,5 +1,7 @@
 """What an operator meets: help, exit codes, and messages that say what to do."""
 
+import base64
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -11,6 +13,7 @@ import typer
 from relay import __version__
 from relay.cli import exits
 from relay.cli.operate import app
+from relay.webhook.signing import new_pair
 from tests.demo.serving import official_sdk, served
 from tests.e2e.neighbours import CAMB_KEY, SIGNING_SECRET, Neighbours
 from tests.e2e.processes import COMMAND, MODULE, TOKEN, environment, run, serving, sqlite_url
@@ -100,6 +103,88 @@ def test_a_secret_that_was_made_is_accepted_and_no_two_are_the_same(tmp_path: Pa
     assert made[0] != made[1]
     assert all(secret.startswith("whsec_") for secret in made)
     assert accepted.returncode == 0
+
+
+def test_a_pair_that_was_made_is_accepted_and_its_public_half_is_shown_again(tmp_path: Path) -> None:
+    made = run("secret", "--ed25519", environ={}, folder=tmp_path)
+    pair, public = made.stdout.strip(), made.stderr.strip()
+    environ = {
+        "RELAY_CAMB_API_KEY": "canary-key",
+        "RELAY_SIGNING_SECRETS": f"{pair},{SIGNING_SECRET}",
+        "RELAY_API_TOKENS": TOKEN,
+    }
+    seed = pair.removeprefix("whsk_")[:32]
+
+    accepted = run("check-config", environ=environ, folder=tmp_path)
+
+    assert accepted.returncode == 0, accepted.stderr
+    assert pair.startswith("whsk_")
+    assert public.startswith("whpk_")
+    assert f"client default: receivers verify with {public}\n" in accepted.stdout
+    assert seed not in accepted.stdout + accepted.stderr
+
+
+def test_a_pair_whose_halves_do_not_belong_together_is_a_wrong_configuration(tmp_path: Path) -> None:
+    one, other = (
+        base64.b64decode(new_pair(bytes([number]) * 32).text.removeprefix("whsk_")) for number in (1, 2)
+    )
+    crossed = base64.b64encode(one[:32] + other[32:]).decode()
+    environ = {
+        "RELAY_CAMB_API_KEY": "canary-key",
+        "RELAY_SIGNING_SECRETS": f"{SIGNING_SECRET},whsk_{crossed}",
+    }
+
+    refused = run("check-config", environ=environ, folder=tmp_path)
+
+    assert refused.returncode == 78
+    assert "RELAY_SIGNING_SECRETS: item 2 should end in the public key" in refused.stderr
+    assert crossed[:32] not in refused.stdout + refused.stderr
+
+
+WITHOUT_CRYPTOGRAPHY = "import sys; sys.modules['cryptography'] = None; from relay.cli import main; main()"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"), [(("check-config",), 78), (("serve",), 78), (("secret", "--ed25519"), 69)]
+)
+def test_a_pair_without_its_library_is_refused_with_the_extras_name(
+    arguments: tuple[str, ...], exit_code: int, tmp_path: Path
+) -> None:
+    pair = new_pair(bytes(range(32))).text
+    environ = {"RELAY_CAMB_API_KEY": "canary-key", "RELAY_SIGNING_SECRETS": pair}
+
+    refused = run(
+        *arguments, environ=environ, folder=tmp_path, command=(sys.executable, "-c", WITHOUT_CRYPTOGRAPHY)
+    )
+
+    assert refused.returncode == exit_code
+    assert "pip install camb-relay[ed25519]" in refused.stderr
+    assert pair.removeprefix("whsk_")[:32] not in refused.stdout + refused.stderr
+
+
+def test_check_config_shows_a_callback_headers_place_and_never_its_value(tmp_path: Path) -> None:
+    (tmp_path / "value").write_text("Bearer canary-from-a-file\n")
+    (tmp_path / "relay.toml").write_text(
+        f"""
+        [[clients.default.callback_headers]]
+        origin = "https://hooks.test:443"
+        name = "Authorization"
+        value_file = "{tmp_path / "value"}"
+        [[clients.default.callback_headers]]
+        origin = "https://hooks.test"
+        name = "x-key"
+        value = "canary-in-the-file"
+        """
+    )
+    environ = {"RELAY_CAMB_API_KEY": "canary-key", "RELAY_SIGNING_SECRETS": SIGNING_SECRET}
+
+    shown = run("check-config", "--config", "relay.toml", environ=environ, folder=tmp_path)
+
+    assert shown.returncode == 0, shown.stderr
+    assert (
+        "clients.default.callback_headers = authorization to https://hooks.test, x-key to https://hooks.test"
+    ) in shown.stdout
+    assert "canary" not in shown.stdout + shown.stderr
 
 
 def test_check_config_shows_what_holds_and_masks_every_secret(tmp_path: Path) -> None:
