@@ -70,7 +70,7 @@ MEASURE_SECONDS: Final = 10.0
 MOST_WAITING: Final = 20_000
 """Registrations that may wait for their commit before the API answers 503."""
 
-_LOOKUP_THREADS: Final = 256  # started when they are needed: as many hanging names hold nobody else up
+LOOKUP_THREADS: Final = 256  # started when they are needed: as many hanging names hold nobody else up
 
 _log = structlog.get_logger()
 
@@ -94,7 +94,7 @@ class Outside:
     @classmethod
     def real(cls, settings: Settings) -> Self:
         # Names are looked up for registrations in other threads than for deliveries: slow ones in one hold up none in the other.
-        tls, dialled, registered = tls_context(), SystemNames(_LOOKUP_THREADS), SystemNames(_LOOKUP_THREADS)
+        tls, dialled, registered = tls_context(), SystemNames(LOOKUP_THREADS), SystemNames(LOOKUP_THREADS)
         callbacks = GuardedTransport(network_policy(settings), dialled, tls)
         return cls(AiohttpTransport(tls), callbacks, registered, closed_last=(dialled, registered))
 

@@ -30,6 +30,9 @@ MAX_IDLE: Final = 1_024
 DNS_CACHE_SECONDS: Final = 10
 MAX_DNS_CACHE: Final = 1_000
 """Names: aiohttp's own bound, which has no parameter."""
+MAX_LINE: Final = 8_190
+MAX_HEADERS: Final = 128
+"""Of a head: the status line, or a header's name or value, in bytes; and how many headers."""
 MAX_HEADS: Final = 16
 """The final answer and the 1xx before it, in one exchange."""
 FRAMING_BYTES: Final = 65_536
@@ -95,6 +98,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             timeout=aiohttp.ClientTimeout(total=None),
             trust_env=False,
             auto_decompress=False,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_LINE,
+            max_headers=MAX_HEADERS,
             middlewares=(_once,),
         )
         return self

@@ -26,7 +26,7 @@ _GARBAGE_THRESHOLDS: Final = (20_000, 20, 50)
 _SWITCH_SECONDS: Final = 0.0005
 _BACKLOG: Final = 2048
 _OPEN_FILES: Final = 65_536  # many a system begins with 1,024, which connections alone may need
-_KEEP_ALIVE_SECONDS: Final = 75
+KEEP_ALIVE_SECONDS: Final = 75
 
 _log = structlog.get_logger()
 
@@ -113,7 +113,7 @@ def _server(app: Starlette, settings: Settings) -> uvicorn.Server:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(settings.server.drain.total_seconds()),
         )
     )

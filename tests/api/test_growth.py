@@ -5,11 +5,19 @@ from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import httpx
+import pytest
 
 from relay.api.registrations import MAX_BATCHES
 from relay.api.requests import MAX_FIELD
 from relay.services.poll import LONGEST_WORD
-from relay.transport import AiohttpTransport, read_answer, release, tls_context
+from relay.transport import (
+    MAX_HEADERS,
+    MAX_LINE,
+    AiohttpTransport,
+    read_answer,
+    release,
+    tls_context,
+)
 from tests.api.problems import problem, rules
 from tests.relays import FAILING, HOOK, SUCCESS, RelayInHand
 from tests.sockets import OK, SocketServer, listening
@@ -106,3 +114,32 @@ async def test_only_so_many_connections_are_kept_idle() -> None:
             made.append(server.connections)
 
     assert [after - before for before, after in pairwise(made)] == [5, 3]
+
+
+def head(status: bytes = b"200 OK", headers: bytes = b"", count: int = 1) -> bytes:
+    return b"HTTP/1.1 %b\r\n%bcontent-length: 0\r\n\r\n" % (status, headers * count)
+
+
+TOO_MUCH: dict[str, bytes] = {
+    "reason": head(status=b"200 " + b"x" * (MAX_LINE + 1)),
+    "name": head(headers=b"x" * (MAX_LINE + 1) + b": 1\r\n"),
+    "value": head(headers=b"x: " + b"x" * (MAX_LINE + 1) + b"\r\n"),
+    "headers": head(headers=b"x: 1\r\n", count=MAX_HEADERS),
+}
+
+
+@pytest.mark.parametrize("raw", TOO_MUCH.values(), ids=TOO_MUCH)
+async def test_an_answer_whose_head_has_too_much_is_no_answer(raw: bytes) -> None:
+    async with listening(raw) as server, AiohttpTransport(tls_context()) as transport:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await transport.handle_async_request(httpx.Request("GET", server.origin))
+
+
+async def test_an_answer_whose_head_is_just_within_its_bounds_is_taken() -> None:
+    raw = head(status=b"200 " + b"x" * (MAX_LINE - 100), headers=b"x: 1\r\n", count=MAX_HEADERS - 1)
+
+    async with listening(raw) as server, AiohttpTransport(tls_context()) as transport:
+        response = await transport.handle_async_request(httpx.Request("GET", server.origin))
+        await release(response)
+
+    assert len(response.headers.raw) == MAX_HEADERS

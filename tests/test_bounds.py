@@ -1,0 +1,239 @@
+"""The README's table of bounds, row by row: made from the code that holds each, and from the test that shows it."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import pytest
+
+from relay import transport
+from relay.api import registrations as calls
+from relay.api import requests, schemas
+from relay.app import LOOKUP_THREADS, MOST_WAITING
+from relay.cli import protocol
+from relay.cli.serving import KEEP_ALIVE_SECONDS
+from relay.domain import allowances
+from relay.domain.urls import MAX_CALLBACK_URL
+from relay.services import allow, poll
+from relay.settings import Settings
+from relay.storage import redelivery
+from relay.webhook import guard
+from tests.test_home import HOME
+
+DEFAULT: Final = Settings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """`shown_by` is a test's file and name."""
+
+    who: str
+    what: str
+    value: str
+    shown_by: str
+
+    @property
+    def row(self) -> str:
+        return f"| {self.who} | {self.what} | {self.value} |"
+
+
+def size(count: int) -> str:
+    for unit, bytes_ in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= bytes_ and count % bytes_ == 0:
+            return f"{count // bytes_} {unit}"
+    return f"{count} bytes"
+
+
+def length(span: timedelta | float) -> str:
+    """In the largest unit that leaves a whole number of them."""
+    seconds = span.total_seconds() if isinstance(span, timedelta) else span
+    for unit, of in (("d", 86_400), ("h", 3_600)):
+        if seconds >= of and seconds % of == 0 and seconds // of != 1:
+            return f"{seconds // of:g} {unit}"
+    return f"{seconds:g} s"
+
+
+CALLER: Final = "caller"
+CAMB: Final = "CAMB"
+RECEIVER: Final = "receiver"
+SHORTEST: Final = length(float(schemas.SHORTEST_EXPIRY))
+LONGEST: Final = length(float(schemas.LONGEST_EXPIRY))
+
+BOUNDS: Final = (
+    Bound(
+        who=CALLER,
+        what="registrations a minute of a client and process (`registrations.per_minute`,"
+        " `clients.<name>.registrations_per_minute`)",
+        value=f"{DEFAULT.registrations.per_minute:,}, and as many at once; then 429",
+        shown_by="tests/services/test_allowing.py::test_beyond_its_minute_a_client_is_answered_429_until_it_fits",
+    ),
+    Bound(
+        who=CALLER,
+        what="registrations of a client that watch (`registrations.max_watched`, `clients.<name>.max_watched`)",
+        value=f"{DEFAULT.registrations.max_watched:,}; then 429. Counted again after {length(allow.COUNT_AGAIN / 1e6)} at the"
+        " earliest; each of several processes may let through what others take between two of its counts",
+        shown_by="tests/services/test_allowing.py::test_no_more_registrations_watch_than_the_client_may_have",
+    ),
+    Bound(
+        who=CALLER,
+        what="registrations of one task that are kept, in any state",
+        value=f"{allowances.MOST_OF_A_TASK:,}; then 429",
+        shown_by="tests/storage/test_bounds.py::test_two_batches_at_once_do_not_fill_a_task_beyond_its_bound",
+    ),
+    Bound(
+        who=CALLER,
+        what="batches of a client under way · registrations in a batch",
+        value=f"{calls.MAX_BATCHES}; then 429 · {schemas.MAX_BATCH:,}",
+        shown_by="tests/api/test_growth.py::test_a_client_has_only_so_many_batches_under_way",
+    ),
+    Bound(
+        who=CALLER,
+        what="registrations that wait for their commit",
+        value=f"{MOST_WAITING:,}; then 503",
+        shown_by="tests/storage/test_committer.py::test_more_than_may_wait_is_refused_and_changes_nothing",
+    ),
+    Bound(
+        who=CALLER,
+        what="body of one registration · of a batch",
+        value=f"{size(requests.MAX_BODY)} · {size(requests.MAX_BATCH_BODY)}, each within {length(requests.BODY_SECONDS)}",
+        shown_by="tests/api/test_bad_bodies.py::test_a_body_that_is_too_large_is_answered_413",
+    ),
+    Bound(
+        who=CALLER,
+        what="request line and headers; trailers; a chunk's extension",
+        value=f"{size(protocol.MAX_HEAD)}, the head within {length(protocol.HEAD_SECONDS)}",
+        shown_by="tests/cli/test_protocol.py::test_what_is_neither_head_nor_body_is_hung_up_on_where_it_has_no_end",
+    ),
+    Bound(
+        who=CALLER,
+        what="open connections of a port · requests waiting on one",
+        value=f"{protocol.MAX_CONNECTIONS:,}; then 503 · {protocol.MAX_PIPELINED}",
+        shown_by="tests/cli/test_protocol.py::test_a_connection_too_many_is_answered_503_with_a_problem_and_closed",
+    ),
+    Bound(
+        who=CALLER,
+        what="an idle connection · a body nobody asked for · an answer nobody reads",
+        value=f"{length(KEEP_ALIVE_SECONDS)} · {length(protocol.REST_SECONDS)} · {length(protocol.UNREAD_SECONDS)}",
+        shown_by="tests/cli/test_protocol.py::test_a_body_that_nobody_reads_must_end_as_well",
+    ),
+    Bound(
+        who=CALLER,
+        what="`task_id` · `callback_url` · `metadata`",
+        value=f"{schemas.MAX_TASK_ID} characters · {MAX_CALLBACK_URL:,} · {size(schemas.MAX_METADATA_BYTES)} and"
+        f" {schemas.MAX_METADATA_DEPTH} levels; a number beyond 64 bits is rounded to a double",
+        shown_by="tests/api/test_bad_fields.py::test_a_field_that_breaks_a_rule_is_named_with_the_rule",
+    ),
+    Bound(
+        who=CALLER,
+        what="`expires_in`",
+        value=f"{SHORTEST} to {LONGEST}; {length(DEFAULT.registrations.expires_in)} if left out (`registrations.expires_in`)",
+        shown_by="tests/api/test_bad_fields.py::test_a_field_that_breaks_a_rule_is_named_with_the_rule",
+    ),
+    Bound(
+        who=CALLER,
+        what="list `limit`",
+        value=f"{schemas.DEFAULT_LIMIT}, at most {schemas.MAX_LIMIT}",
+        shown_by="tests/api/test_growth.py::test_a_page_of_attempts_keeps_to_its_bounds",
+    ),
+    Bound(
+        who=CALLER,
+        what="what a refusal repeats of a request",
+        value=f"{requests.MAX_ERRORS} rules of {requests.MAX_FIELD} characters of their fields' names",
+        shown_by="tests/api/test_growth.py::test_a_parameter_that_is_given_twice_is_named_in_short",
+    ),
+    Bound(
+        who=CALLER,
+        what="names looked up for a request",
+        value=f"{guard.LOOKUPS_AT_ONCE} at a time, within {length(guard.LOOKUP_SECONDS)} in all;"
+        f" {LOOKUP_THREADS} threads a process",
+        shown_by="tests/webhook/test_names.py::test_more_names_than_threads_wait_for_their_turn",
+    ),
+    Bound(
+        who=CALLER,
+        what="attempts kept of a delivery's earlier rounds",
+        value=f"the newest {redelivery.MOST_ATTEMPTS_KEPT}",
+        shown_by="tests/storage/test_bounds.py::test_of_earlier_rounds_only_the_newest_attempts_are_kept",
+    ),
+    Bound(
+        who=CALLER,
+        what="how long what is finished is kept (`retention.finished`)",
+        value=f"{length(DEFAULT.retention.finished)}; dead registrations for ever, or `retention.dead`",
+        shown_by="tests/services/test_pruning.py::test_what_is_finished_is_kept_for_thirty_days_and_what_is_dead_for_ever",
+    ),
+    Bound(
+        who=CAMB,
+        what="requests of a key (`camb.rate_per_second`, `camb.concurrency`)",
+        value=f"{DEFAULT.camb.rate_per_second:g} a second, all processes together; {DEFAULT.camb.concurrency} at once",
+        shown_by="tests/services/test_keys.py::test_polls_keep_to_the_keys_rate",
+    ),
+    Bound(
+        who=CAMB,
+        what="an answer (`camb.answer_bytes`, `camb.deadline`)",
+        value=f"{size(DEFAULT.camb.answer_bytes)} within {length(DEFAULT.camb.deadline)}",
+        shown_by="tests/test_camb.py::test_a_body_of_exactly_the_bound_is_read",
+    ),
+    Bound(
+        who=CAMB,
+        what="unknown status words that are remembered",
+        value=f"{poll.MOST_WORDS} of {poll.LONGEST_WORD} characters",
+        shown_by="tests/api/test_growth.py::test_unknown_status_words_that_begin_alike_for_long_are_one_word",
+    ),
+    Bound(
+        who=RECEIVER,
+        what="attempts at once (`delivery.concurrency`, `delivery.concurrency_per_origin`)",
+        value=f"{DEFAULT.delivery.concurrency} a process, {DEFAULT.delivery.concurrency_per_origin} of them to one origin",
+        shown_by="tests/services/test_delivering.py::test_an_origin_that_hangs_takes_its_own_slots_and_no_more",
+    ),
+    Bound(
+        who=RECEIVER,
+        what="what is kept of an answer (`delivery.answer_bytes`, `delivery.deadline`)",
+        value=f"{size(DEFAULT.delivery.answer_bytes)}, within {length(DEFAULT.delivery.deadline)}",
+        shown_by="tests/webhook/test_sender.py::test_an_endless_answer_is_cut_and_changes_nothing",
+    ),
+    Bound(
+        who=RECEIVER,
+        what="the heads of an answer · a line · headers",
+        value=f"{transport.MAX_HEADS}, 1xx among them · {transport.MAX_LINE:,} bytes · {transport.MAX_HEADERS}",
+        shown_by="tests/api/test_growth.py::test_an_answer_whose_head_has_too_much_is_no_answer",
+    ),
+    Bound(
+        who=RECEIVER,
+        what="`Retry-After` (`delivery.retry_after_ceiling`)",
+        value=f"{length(DEFAULT.delivery.retry_after_ceiling)} at most",
+        shown_by="tests/services/test_delivering.py::test_a_retry_after_is_kept_to_exactly_up_to_its_ceiling",
+    ),
+    Bound(
+        who=RECEIVER,
+        what="idle connections · names' addresses remembered",
+        value=f"{transport.MAX_IDLE:,}, {length(transport.KEEP_ALIVE_SECONDS)} each · {transport.MAX_DNS_CACHE:,},"
+        f" {length(transport.DNS_CACHE_SECONDS)} each; of http, https and CAMB alike",
+        shown_by="tests/api/test_growth.py::test_only_so_many_connections_are_kept_idle",
+    ),
+)
+
+
+def test_the_readme_lists_every_bound_at_its_value() -> None:
+    readme = (HOME / "README.md").read_text().splitlines()
+    begins = readme.index("| who | bound | value |")
+    ends = next(number for number in range(begins, len(readme)) if not readme[number].startswith("|"))
+
+    assert readme[begins + 2 : ends] == [bound.row for bound in BOUNDS]
+
+
+@pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.what)
+def test_every_bound_is_held_by_a_test(bound: Bound) -> None:
+    file, _, name = bound.shown_by.partition("::")
+
+    assert f"def {name}(" in (HOME / file).read_text()
+
+
+@pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.what)
+def test_a_setting_that_a_row_names_exists(bound: Bound) -> None:
+    named = re.findall(r"`([a-z]+\.(?:<name>\.)?[a-z_]+)`", bound.row)
+    known = {path for path, _ in DEFAULT.describe()} | {
+        "clients.<name>.registrations_per_minute",
+        "clients.<name>.max_watched",
+    }
+
+    assert set(named) <= known
