@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tests.bench import detection, memory, notification, queue_find, registration, threads
+from tests.bench import detection, isolation, memory, notification, queue_find, registration, threads
 from tests.bench.surroundings import Surroundings, surroundings
 from tests.bench.table import Part, show
 
@@ -16,6 +16,7 @@ PARTS: Final[Mapping[str, Callable[[Surroundings], Part]]] = MappingProxyType(
         "threads": threads.measure,
         "registration": registration.measure,
         "detection": detection.measure,
+        "isolation": isolation.measure,
         "queue": queue_find.measure,
         "memory": memory.measure,
     }
