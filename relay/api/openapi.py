@@ -11,13 +11,12 @@ from relay.api.problems import CONTENT_TYPE
 from relay.api.schemas import Problem, RegistrationRequest
 
 _REF: Final = "#/components/schemas/{model}"
-_ID: Final = {"type": "string", "pattern": "^reg_[0-9a-f]{32}$"}
 _PROBLEMS: Final = {
     400: "The body is not JSON.",
     401: "No API token, or one that is not known.",
-    404: "No such registration, or another client's.",
+    404: "Nothing of that id, or another client's.",
     408: "The body took too long.",
-    409: "The registration's state, or one that stands already, does not allow it.",
+    409: "Its state, or what stands already, does not allow it.",
     413: "The body is too large.",
     415: "The body is not application/json.",
     422: "Something in the request breaks a rule; `errors` names the field and the rule.",
@@ -38,8 +37,10 @@ class Operation:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     problems: tuple[int, ...] = ()
-    located: bool = False
-    """Whether success carries a Location."""
+    of: str = "reg"
+    """What the id in its path begins with."""
+    located: tuple[int, ...] = ()
+    """The answers that carry a Location."""
     public: bool = False
     """Whether it needs no token, and is answered from memory."""
 
@@ -85,7 +86,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": _content("application/json", operation.body)}
     described["responses"] = {
-        str(status): _answer(operation, model) for status, model in operation.answers.items()
+        str(status): _answer(model, located=status in operation.located)
+        for status, model in operation.answers.items()
     } | {
         str(status): {"description": _PROBLEMS[status], "content": _content(CONTENT_TYPE, Problem)}
         for status in sorted({*operation.problems} | (set() if operation.public else {401, 503}))
@@ -95,18 +97,19 @@ def _operation(operation: Operation) -> dict[str, Any]:
     return described
 
 
-def _answer(operation: Operation, model: type[BaseModel]) -> dict[str, Any]:
+def _answer(model: type[BaseModel], *, located: bool) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "description": (model.__doc__ or "The answer.").strip(),
         "content": _content("application/json", model),
     }
-    if operation.located:
+    if located:
         answer["headers"] = {"Location": {"required": True, "schema": {"type": "string"}}}
     return answer
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
-    path = [{"name": "id", "in": "path", "required": True, "schema": _ID}] if "{id}" in operation.path else []
+    id_ = {"type": "string", "pattern": f"^{operation.of}_[0-9a-f]{{32}}$"}
+    path = [{"name": "id", "in": "path", "required": True, "schema": id_}] if "{id}" in operation.path else []
     if operation.query is None:
         return path
     properties = operation.query.model_json_schema(ref_template=_REF)

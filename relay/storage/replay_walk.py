@@ -1,11 +1,10 @@
 """Walks over what is finished, origin by origin in the order of ids: a replay's count, and the rows of its steps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Select,
     and_,
@@ -29,6 +28,8 @@ MOST_COUNTED: Final = 10_000
 """Rows that one slice of a count reads: some 20 ms of whoever else wants to read on SQLite."""
 
 _R, _C = registrations.c, replays.c
+# Bounds on both columns, also within one origin: in the order of ids alone PostgreSQL may walk the primary key instead.
+_PLACE: Final = tuple_(_R.origin, _R.id)
 
 _KEEP_COUNT: Final = (
     update(replays)
@@ -89,8 +90,8 @@ def count(
     )
 
 
-def keep_count(connection: Connection, replay: Replay, counted: Counted, now: Instant) -> bool:
-    """Write a slice of the count down; false where somebody else has, or the replay does not run any more."""
+def keep_count(connection: Connection, replay: Replay, counted: Counted, now: Instant) -> Replay | None:
+    """Write a slice of the count down; None where somebody else has, or the replay does not run any more."""
     before, after = replay.counted or Place(), counted.place
     kept = connection.execute(
         _KEEP_COUNT,
@@ -103,31 +104,32 @@ def keep_count(connection: Connection, replay: Replay, counted: Counted, now: In
             "b_more": counted.matching,
         },
     ).rowcount
-    if kept:
-        _ADD_PARTS.run(
-            connection,
-            [
-                {
-                    "replay": replay.id,
-                    "origin": item.origin,
-                    "last": item.last,
-                    "now": now,
-                    "matching": item.matching,
-                }
-                for item in counted.origins
-            ],
-        )
-    return bool(kept)
+    if not kept:
+        return None
+    _ADD_PARTS.run(
+        connection,
+        [
+            {
+                "replay": replay.id,
+                "origin": item.origin,
+                "last": item.last,
+                "now": now,
+                "matching": item.matching,
+            }
+            for item in counted.origins
+        ],
+    )
+    return replace(replay, counted=after, matching=replay.matching + counted.matching)
 
 
 def count_statement(client: str, wanted: ReplayFilter, frozen_at: Instant, after: Place) -> Select[Any]:
     """For each origin of the slice, in order: rows looked at, the last of them, how many match, the last of those."""
     ended = _ended(client, wanted.state)
     if wanted.origin is None:
-        beyond: ColumnElement[bool] = tuple_(_R.origin, _R.id) > tuple_(after.origin, after.registration)
+        ended = ended.where(tuple_(after.origin, after.registration) < _PLACE)
     else:
-        beyond = and_(_R.origin == wanted.origin, _R.id > after.registration)
-    rows = _matched(ended.where(beyond).order_by(_R.origin, _R.id).limit(MOST_COUNTED), wanted, frozen_at)
+        ended = ended.where(tuple_(wanted.origin, after.registration) < _PLACE, _R.origin <= wanted.origin)
+    rows = _matched(ended.order_by(_R.origin, _R.id).limit(MOST_COUNTED), wanted, frozen_at)
     found = rows.subquery("found")
     return (
         select(
@@ -145,8 +147,8 @@ def count_statement(client: str, wanted: ReplayFilter, frozen_at: Instant, after
 def look_statement(replay: Replay, part: AnyRow, most: int) -> Select[Any]:
     """The part's next rows, in order, each with whether it matches."""
     ended = _ended(replay.client, replay.wanted.state)
-    within = ended.where(_R.origin == part.origin, _R.id > part.cursor, _R.id <= part.last)
-    rows = _matched(within.order_by(_R.id).limit(most), replay.wanted, replay.created_at)
+    within = ended.where(tuple_(part.origin, part.cursor) < _PLACE, tuple_(part.origin, part.last) >= _PLACE)
+    rows = _matched(within.order_by(_R.origin, _R.id).limit(most), replay.wanted, replay.created_at)
     return rows.order_by("id")
 
 

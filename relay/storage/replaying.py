@@ -1,7 +1,7 @@
 """The work of a replay, in steps of one transaction each: what an origin has room for begins a new round."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import (
@@ -98,10 +98,10 @@ _FINISH: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What a step did: `done` where nothing was left to do."""
+    """What a step did; `done` is the replay at its end, where nothing was left to do."""
 
     replayed: int = 0
-    done: bool = False
+    done: Replay | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,8 @@ def step(connection: Connection, wanted: ReplayId, now: Instant) -> Step | None:
         if connection.scalar(_ANY_OPEN, {"id": wanted}) is not None:
             return None
         connection.execute(_FINISH, {"b_id": wanted, "b_now": now})
-        return Step(done=True)
+        done = after_change(ReplayState.RUNNING, ReplayChange.FINISHED)
+        return Step(done=replace(replay_of(row), state=done, closed_at=now))
     replay = replay_of(row)
     looks = _look(connection, replay, parts, now)
     begun = _begin(connection, replay, [chosen for look in looks for chosen in look.chosen], now)
