@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, func, select
+import orjson
+from sqlalchemy import Connection, bindparam, delete, func, select, text
 
 from relay.domain.ids import Identity, RegistrationId, TaskRef
 from relay.storage.tables import registrations
@@ -18,11 +19,18 @@ _SOME_WATCHING: Final = (
 )
 _WATCHING: Final = select(func.count()).select_from(_SOME_WATCHING)
 _STANDING: Final = select(_R.identity).where(_R.identity.in_(bindparam("identities", expanding=True)))
-_CROWDED: Final = (
+# A row that lies beyond as many as there may be: the work is bounded, and all but nothing for a task with few.
+_ONE_TOO_MANY: Final = "EXISTS (SELECT 1 FROM registrations WHERE task = wanted.value LIMIT 1 OFFSET :most)"
+_CROWDED: Final = {
+    "sqlite": text(f"SELECT wanted.value FROM json_each(:refs) AS wanted WHERE {_ONE_TOO_MANY}"),  # noqa: S608 - our own text
+    "postgresql": text(
+        f"SELECT wanted.value FROM unnest(CAST(:refs AS text[])) AS wanted (value) WHERE {_ONE_TOO_MANY}"  # noqa: S608 - our own text
+    ),
+}
+_KEPT: Final = (
     select(_R.task, func.count().label("kept"))
     .where(_R.task.in_(bindparam("refs", expanding=True)))
     .group_by(_R.task)
-    .having(func.count() > bindparam("most"))
 )
 _TAKE_BACK: Final = delete(registrations).where(_R.id.in_(bindparam("ids", expanding=True)))
 
@@ -39,8 +47,11 @@ def standing(connection: Connection, identities: Collection[Identity]) -> set[Id
 
 def crowded(connection: Connection, refs: Collection[TaskRef], most: int) -> dict[TaskRef, int]:
     """By how many registrations each of the tasks, which the caller has locked, has more than `most`."""
-    rows = connection.execute(_CROWDED, {"refs": sorted(refs), "most": most})
-    return {TaskRef(row.task): row.kept - most for row in rows}
+    dialect = connection.dialect.name
+    wanted = orjson.dumps(sorted(refs)).decode() if dialect == "sqlite" else sorted(refs)
+    found = list(connection.scalars(_CROWDED[dialect], {"refs": wanted, "most": most}))
+    kept = connection.execute(_KEPT, {"refs": found}) if found else ()
+    return {TaskRef(row.task): row.kept - most for row in kept}
 
 
 def take_back(connection: Connection, ids: Collection[RegistrationId]) -> None:
