@@ -1,6 +1,7 @@
 """Secrets are planted, everything that can go wrong goes wrong, and whatever the program wrote is searched for them."""
 
 import base64
+import json
 import resource
 import signal
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Final
 import httpx
 import pytest
 
+from relay.webhook.signing import new_pair
 from tests.e2e.neighbours import CAMB_KEY, SIGNING_SECRET, Neighbours
 from tests.e2e.processes import TOKEN, RelayProcess, environment, serving, sqlite_url, until
 from tests.sockets import unused_port
@@ -20,11 +22,16 @@ STALE_KEY: Final = "canary-camb-key-that-is-refused"
 STALE_TOKEN: Final = "canary-token-of-another-client"
 WRONG_TOKEN: Final = "canary-token-of-nobody"
 QUERY: Final = "canary-in-a-query"
+GATEWAY: Final = "canary-of-the-gateway"
+PAIR: Final = new_pair(bytes(range(100, 132)))
 
 SIGNING_KEY: Final = SIGNING_SECRET.removeprefix("whsec_")
 OURS: Final = (
     *(secret.encode() for secret in (TOKEN, STALE_TOKEN, WRONG_TOKEN, CAMB_KEY, STALE_KEY, SIGNING_KEY)),
     base64.b64decode(SIGNING_KEY),
+    PAIR.text.removeprefix("whsk_")[:40].encode(),
+    PAIR.seed,
+    GATEWAY.encode(),
 )
 JSON: Final = {"content-type": "application/json"}
 HOOKS: Final = ("ok", "fail", "gone", "busy-1", "redirect", "hang-1")
@@ -81,6 +88,10 @@ async def test_no_secret_is_in_anything_the_program_writes(neighbours: Neighbour
         CLIENTS__STALE__API_TOKENS=STALE_TOKEN,
         CLIENTS__STALE__CAMB_API_KEY=STALE_KEY,
         CLIENTS__STALE__SIGNING_SECRETS=SIGNING_SECRET,
+        SIGNING_SECRETS=f"{SIGNING_SECRET},{PAIR.text}",
+        CLIENTS__DEFAULT__CALLBACK_HEADERS=json.dumps(
+            [{"origin": neighbours.hook("ok").rpartition("/hooks")[0], "name": "x-key", "value": GATEWAY}]
+        ),
         DELIVERY__DEADLINE="PT1S",
         LOGGING__LEVEL="debug",
     )
@@ -89,7 +100,15 @@ async def test_no_secret_is_in_anything_the_program_writes(neighbours: Neighbour
         refusals = await everything_goes_wrong(relay, neighbours)
         answers = [
             await relay.api.get(path)
-            for path in ("/v1/registrations", "/metrics", "/openapi.json", "/readyz", "/livez")
+            for path in (
+                "/v1/registrations",
+                "/metrics",
+                "/openapi.json",
+                "/readyz",
+                "/livez",
+                "/v1/keys",
+                "/.well-known/jwks.json",
+            )
         ]
         relay.signal(signal.SIGTERM)
         exit_code = await relay.ended()
@@ -100,7 +119,7 @@ async def test_no_secret_is_in_anything_the_program_writes(neighbours: Neighbour
     metrics = answers[1].content
 
     assert [answer.status_code for answer in refusals] == [401, 422, 422, 422, 422, 422, 400, 404, 503]
-    assert [answer.status_code for answer in answers] == [200] * 5
+    assert [answer.status_code for answer in answers] == [200] * 7
     assert b"poll.unauthorized" in output
     assert b"delivery.attempted" in output
     assert QUERY.encode() in files, "the callback is kept, and so the search does find what is there"

@@ -15,6 +15,7 @@ from relay.clock import system_clock
 from relay.settings import Settings
 from relay.telemetry import configure_logging
 from relay.transport import BlockedAddress
+from relay.webhook.signing import new_pair
 from tests.relays import (
     FAILING,
     PENDING,
@@ -30,6 +31,8 @@ WRONG_TOKEN: Final = "canary-wrong-token"
 CAMB_KEY: Final = "canary-camb-key"
 SIGNING_KEY: Final = "Y2FuYXJ5LXNpZ25pbmcta2V5LWNhbmFyeS1rZXk="
 DATABASE_PASSWORD: Final = "canary-database-password"
+PAIR: Final = new_pair(b"canary-signing-seed-canary-seed!")
+GATEWAY: Final = "canary-of-the-gateway"
 QUERY: Final = "canary-query"
 
 HOOK: Final = f"https://hooks.test/in?sig={QUERY}"
@@ -43,10 +46,22 @@ REFUSED: Final = (
 
 
 def settings(database_url: str) -> Settings:
-    client = client_section(API_TOKEN, camb_api_key=CAMB_KEY, signing_secrets=[f"whsec_{SIGNING_KEY}"])
+    client = client_section(
+        API_TOKEN,
+        camb_api_key=CAMB_KEY,
+        signing_secrets=[f"whsec_{SIGNING_KEY}", PAIR.text],
+        callback_headers=[
+            {"origin": "https://hooks.test", "name": "authorization", "value": f"Bearer {GATEWAY}"}
+        ],
+    )
     return settings_for(
         database_url, clients={"default": client}, database={"migrate_at_start": True, "url": database_url}
     )
+
+
+async def repeat_what_was_sent(request: httpx.Request) -> httpx.Response:
+    """As a callback in debug mode does."""
+    return httpx.Response(500, json=dict(request.headers))
 
 
 class Said:
@@ -75,7 +90,7 @@ async def live(database_url: str) -> None:
         relay.world.task("pending", PENDING, SUCCESS)
         relay.world.task("ended", SUCCESS)
         relay.world.task("unauthorized", httpx.Response(401, json={"error": "bad key"}))
-        relay.world.hook(HOOK, FAILING)
+        repeating = relay.world.hook(HOOK, repeat_what_was_sent)
         relay.world.hook(HOOK + "&gone", httpx.Response(410))
         relay.world.hook(HOOK + "&faulty", FAILING)
         relay.world.hook(HOOK + "&slow", httpx.ReadTimeout("no answer"))
@@ -104,6 +119,9 @@ async def live(database_url: str) -> None:
         await said.ask("POST", "/v1/test", {"callback_url": HOOK})
         await said.ask("GET", f"/v1/registrations?cursor={QUERY}")
         await said.ask("GET", "/v1/registrations")
+        await said.ask("GET", "/v1/keys")
+        await said.ask("GET", "/.well-known/jwks.json")
+        assert repeating.requests[0].headers["authorization"] == f"Bearer {GATEWAY}"
         stored = await relay.stored()
 
         await said.ask("POST", "/v1/registrations", {"task_id": "ended", "callback_url": HOOK + "&faulty"})
@@ -133,6 +151,9 @@ def spoken_secrets() -> dict[str, str]:
         "CAMB key": CAMB_KEY,
         "signing secret": SIGNING_KEY,
         "signing key": "canary-signing-key",
+        "signing pair": PAIR.text.removeprefix("whsk_")[:40],
+        "signing seed": PAIR.seed.decode(),
+        "callback header": GATEWAY,
         "database password": DATABASE_PASSWORD,
     }
 

@@ -34,6 +34,7 @@ def hold_its_tongue(written: dict[str, Any], log: str) -> None:
     assert not any(QUERY in answer for answer in written["others"])
     assert any(QUERY in answer for answer in written["resources"])
     assert in_tables == {"registrations"}
+    assert any('\\"authorization\\":\\"***\\"' in answer for answer in written["resources"])
 
 
 def went_through_everything(log: str) -> None:
