@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from relay.domain.hosts import parse_hosts
 from relay.domain.keys import signing_key
 from relay.domain.kinds import KINDS
 from relay.webhook.signing import Ed25519Unavailable, Signer
@@ -81,6 +82,17 @@ def _network(text: str) -> str:
         raise ValueError(
             f'should be {LOOPBACK}, {PRIVATE} or a network without host bits such as "10.1.0.0/16"'
         ) from None
+
+
+def _host_pattern(text: str) -> str:
+    try:
+        parse_hosts([text])
+    except ValueError:
+        raise ValueError(
+            'should be a host such as "hooks.example.com", "*.example.com", "192.0.2.7" or a network such as '
+            '"2001:db8::/32", without scheme, port and path, in punycode where it is not ASCII'
+        ) from None
+    return text.strip()
 
 
 def _api_token(token: SecretStr) -> SecretStr:
@@ -190,6 +202,7 @@ ClientName = Annotated[str, AfterValidator(_client_name)]
 Host = Annotated[str, AfterValidator(_host)]
 KindName = Annotated[str, AfterValidator(_kind)]
 Network = Annotated[str, AfterValidator(_network)]
+HostPattern = Annotated[str, AfterValidator(_host_pattern)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 ApiToken = Annotated[SecretStr, AfterValidator(_api_token)]
