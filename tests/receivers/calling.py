@@ -3,7 +3,7 @@
 import functools
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,9 +63,13 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(deadline: str = "PT5S", tls: ssl.SSLContext | None = None) -> AsyncIterator[Caller]:
+async def calling(
+    deadline: str = "PT5S",
+    tls: ssl.SSLContext | None = None,
+    callbacks: Mapping[str, object] = AT_HOME,
+) -> AsyncIterator[Caller]:
     """`deadline` is real time; within it every answer that is not slow on purpose arrives with ease."""
-    settings = settings_for(NEVER_OPENED, callbacks=AT_HOME, delivery={"deadline": deadline})
+    settings = settings_for(NEVER_OPENED, callbacks=callbacks, delivery={"deadline": deadline})
     clock = system_clock()
     outside = SocketWorld(settings, clock.now, tls or shared_tls()).outside()
     async with outside.callbacks:
@@ -79,13 +83,10 @@ async def relaying(
     hands: HandClock | None = None,
     tls: ssl.SSLContext | None = None,
     deadline: str = "PT5S",
-    **delivery: object,
 ) -> AsyncIterator[RelayInHand]:
     """A whole relay on a clock moved by hand, whose callbacks are real; its attempts' deadline is real time."""
     hands = hands or HandClock()
-    settings = settings_for(
-        sqlite_url(folder), callbacks=AT_HOME, delivery={"deadline": deadline, **delivery}
-    )
+    settings = settings_for(sqlite_url(folder), callbacks=AT_HOME, delivery={"deadline": deadline})
     world = SocketWorld(settings, hands.clock.now, tls or shared_tls())
     async with open_relay(settings, hands=hands, world=world) as relay:
         yield relay

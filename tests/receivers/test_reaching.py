@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from relay.domain.deliveries import Accepted, Failure, Unreachable
-from tests.receivers.calling import UNKNOWN, Caller, calling, relaying
+from relay.domain.deliveries import Accepted, Blocked, Failure, Unreachable
+from tests.receivers.calling import HOME, UNKNOWN, Caller, calling, relaying
 from tests.relays import RelayInHand
 from tests.sockets import ACCEPTED, answer, closing, hanging, listening, unused_port
 
@@ -87,6 +87,18 @@ async def test_a_target_that_comes_up_later_is_reached_on_its_schedule(relay: Re
 
     assert down["state"] == "delivering"
     assert (await relay.read(registration))["state"] == "delivered"
+
+
+@pytest.mark.parametrize(
+    "name", ["localhost", "localhost.", "LOCALHOST", "localhost.localdomain.", "xn--lcalhost-30a.test"]
+)
+async def test_a_name_of_this_machine_is_not_dialled_without_leave_however_it_is_spelled(name: str) -> None:
+    async with listening(ACCEPTED) as server, calling(callbacks={"allow_http": "always"}) as caller:
+        attempt = await caller.call(f"http://{name}:{server.port}/")
+
+    assert isinstance(attempt.outcome, Blocked)
+    assert HOME not in attempt.outcome.rule
+    assert server.connections == 0
 
 
 async def test_a_lookup_that_fails_is_no_verdict_on_the_next_one(caller: Caller) -> None:
