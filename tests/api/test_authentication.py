@@ -14,6 +14,12 @@ CALLS = [
     ("GET", "/v1/registrations/reg_1/attempts"),
     ("POST", "/v1/registrations/reg_1/cancel"),
     ("POST", "/v1/registrations/reg_1/redeliver"),
+    ("POST", "/v1/replays"),
+    ("GET", "/v1/replays"),
+    ("GET", "/v1/replays/rpl_1"),
+    ("POST", "/v1/replays/rpl_1/pause"),
+    ("POST", "/v1/replays/rpl_1/resume"),
+    ("POST", "/v1/replays/rpl_1/cancel"),
     ("POST", "/v1/test"),
 ]
 

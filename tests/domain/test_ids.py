@@ -67,6 +67,16 @@ def test_what_is_no_registrations_id_is_not_read_as_one(text: str) -> None:
     assert ids.parse_registration_id(text) is None
 
 
+def test_a_replays_id_is_read_as_one_and_as_no_other() -> None:
+    made = ids.replay_id(NOON, 1)
+
+    assert made.startswith("rpl_")
+    assert ids.parse_replay_id(made) == made
+    assert ids.parse_registration_id(made) is None
+    assert ids.parse_replay_id("reg_" + DIGITS) is None
+    assert ids.parse_replay_id(made[:-1]) is None
+
+
 @given(st.text() | st.text("reg_0123456789abcdef", min_size=30, max_size=40))
 def test_whatever_text_is_asked_for_is_an_id_unchanged_or_none(text: str) -> None:
     assert ids.parse_registration_id(text) in {None, text}

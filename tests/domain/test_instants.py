@@ -9,6 +9,7 @@ from relay.domain.instants import (
     HOUR,
     MINUTE,
     instant_of,
+    parse_rfc3339,
     seconds,
     span_of,
     text,
@@ -64,3 +65,52 @@ def test_a_span_counts_microseconds(length: timedelta, span: int) -> None:
 def test_a_span_in_seconds_keeps_its_fraction() -> None:
     assert seconds(1_500_000) == 1.5
     assert seconds(HOUR) == 3_600
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2026-11-23T13:01:07Z", "2026-11-23T13:01:07.000Z"),
+        ("2026-11-23t13:01:07.412z", "2026-11-23T13:01:07.412Z"),
+        ("2026-11-23T13:01:07.4129999999+05:30", "2026-11-23T07:31:07.412Z"),
+        ("2026-11-23T13:01:07-00:00", "2026-11-23T13:01:07.000Z"),
+        ("2026-12-31T23:59:60Z", "2026-12-31T23:59:59.000Z"),
+        ("0001-01-01T00:00:00+23:59", "1970-01-01T00:00:00.000Z"),
+        ("9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59.999Z"),
+    ],
+)
+def test_a_moment_is_read_as_rfc_3339_has_it(written: str, read: str) -> None:
+    assert text(parse_rfc3339(written)) == read
+
+
+@given(MOMENTS)
+def test_what_was_written_as_text_is_read_again_to_the_millisecond(moment: datetime) -> None:
+    written = text(instant_of(moment))
+
+    assert text(parse_rfc3339(written)) == written
+
+
+@pytest.mark.parametrize(
+    ("written", "rule"),
+    [
+        ("", "with an offset"),
+        ("2026-11-23", "with an offset"),
+        ("2026-11-23T13:01:07", "with an offset"),
+        ("2026-11-23 13:01:07Z", "with an offset"),
+        ("2026-11-23T13:01Z", "with an offset"),
+        ("2026-11-23T13:01:07.Z", "with an offset"),
+        ("2026-11-23T13:01:07+0100", "with an offset"),
+        ("20261123T130107Z", "with an offset"),
+        (" 2026-11-23T13:01:07Z", "with an offset"),
+        ("2026-11-23T13:01:07Z\n", "with an offset"),
+        ("\u0662026-11-23T13:01:07Z", "with an offset"),
+        ("2026-02-29T13:01:07Z", "that there is"),
+        ("2026-11-23T24:01:07Z", "that there is"),
+        ("2026-11-23T13:01:61Z", "that there is"),
+        ("2026-11-23T13:01:07+24:00", "that there is"),
+        ("0000-01-01T00:00:00Z", "that there is"),
+    ],
+)
+def test_what_is_no_moment_is_refused_with_the_rule(written: str, rule: str) -> None:
+    with pytest.raises(ValueError, match=rule):
+        parse_rfc3339(written)

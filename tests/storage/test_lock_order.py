@@ -1,4 +1,4 @@
-"""Lock order everywhere: task, registration, client, event, delivery, attempt, lane, each by key."""
+"""Lock order everywhere: replay, task, registration, client, event, delivery, attempt, lane, a replay's parts, each by key."""
 
 import asyncio
 import re
@@ -13,10 +13,21 @@ from relay.domain.deliveries import Accepted, Dead, DeadReason, Rejected
 from relay.domain.instants import DAY, HOUR, MINUTE, Instant
 from relay.domain.lanes import LaneName
 from relay.domain.registrations import RegistrationState
-from relay.storage import attempts, expiry, polls, registrations, retention
+from relay.storage import attempts, expiry, polls, registrations, replaying, retention
+from tests.storage import replaying as replay_seeds
 from tests.storage.store import BASE_URLS, LOST, NOT_FOUND, SERVER_ERROR, SLOTS, SUCCESS, Store
 
-ORDER: Final = ("tasks", "registrations", "clients", "events", "deliveries", "attempts", "lanes")
+ORDER: Final = (
+    "replays",
+    "tasks",
+    "registrations",
+    "clients",
+    "events",
+    "deliveries",
+    "attempts",
+    "lanes",
+    "replay_parts",
+)
 _WRITES: Final = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")
 _LOCKS: Final = re.compile(
     r"FROM (\w+).*?(?:ORDER BY (\S+) )?FOR (?:NO KEY )?UPDATE(?: OF (\w+))?", re.DOTALL
@@ -133,6 +144,13 @@ async def outcomes(store: Store) -> Work:
     return lambda connection: attempts.record(connection, tried, SLOTS)
 
 
+async def a_step_of_a_replay(store: Store) -> Work:
+    for number in range(9, 0, -1):
+        await replay_seeds.dead(store, f"t-{number}", origin=f"https://{number % 3}.example")
+    replay = await replay_seeds.counted(store)
+    return lambda connection: replaying.step(connection, replay.id, store.now)
+
+
 async def a_pruning(store: Store) -> Work:
     for number in range(4):
         await store.delivered(store.wanted(f"t-{number}"))
@@ -158,6 +176,7 @@ async def a_healing(store: Store) -> Work:
         (expiries, ["tasks", "registrations", "clients", "events", "deliveries"]),
         (answers, ["tasks", "registrations", "clients", "events", "deliveries", "lanes"]),
         (outcomes, ["registrations", "deliveries", "attempts", "lanes"]),
+        (a_step_of_a_replay, ["replays", "tasks", "registrations", "deliveries", "replay_parts"]),
         (a_pruning, ["tasks", "registrations", "events", "deliveries", "attempts"]),
         (a_healing, ["tasks", "registrations", "clients", "events", "deliveries"]),
     ],
