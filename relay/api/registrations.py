@@ -18,7 +18,7 @@ from relay.domain.ids import RegistrationId, parse_registration_id
 from relay.domain.urls import CallbackUrl, UnusableUrl, parse_callback_url
 from relay.services.read import Reading
 from relay.services.register import Answer, Registering, Wish
-from relay.storage.views import Filter
+from relay.storage.lists import Filter
 
 MAX_BATCHES: Final = 8
 """Batches of one client under way at once."""

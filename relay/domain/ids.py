@@ -34,6 +34,11 @@ def registration_id(now: Instant, random_bits: int) -> RegistrationId:
     return RegistrationId(_REGISTRATION + uuid7_hex(now, random_bits))
 
 
+def first_registration_id(since: Instant) -> RegistrationId:
+    """The lowest id of whatever is registered then or later; an id knows its moment to the millisecond."""
+    return registration_id(Instant(-(-since // MILLISECOND) * MILLISECOND), 0)
+
+
 def parse_registration_id(text: str) -> RegistrationId | None:
     return RegistrationId(text) if _is_id(text, _REGISTRATION) else None
 

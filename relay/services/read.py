@@ -12,10 +12,11 @@ from relay.domain.ids import RegistrationId
 from relay.domain.lanes import key_lane
 from relay.domain.timeline import timeline
 from relay.domain.watching import LostRule
-from relay.storage import histories, origins, views
+from relay.storage import histories, lists, origins, views
 from relay.storage.engine import Database
+from relay.storage.lists import Filter
 from relay.storage.origins import OriginView
-from relay.storage.views import AttemptView, Filter, RegistrationView
+from relay.storage.views import AttemptView, RegistrationView
 
 MOST_TOLD: Final = 50
 """Attempts that a timeline tells of one by one."""
@@ -46,7 +47,7 @@ class Reading:
         return await self._database.read(views.get, client, wanted)
 
     async def registrations(self, wanted: Filter) -> Sequence[RegistrationView]:
-        return await self._database.read(views.find, wanted)
+        return await self._database.read(lists.find, wanted)
 
     async def attempts(
         self, client: str, wanted: RegistrationId, *, after: int, limit: int

@@ -99,7 +99,7 @@ registrations: Final = Table(
     _index("uq_registrations_identity", "identity", unique=True),
     _index("ix_registrations_task", "task"),
     _index("ix_registrations_client", "client", "id"),
-    _index("ix_registrations_dead", "client", "id", where="state = 'dead'"),
+    _index("ix_registrations_state", "client", "state", "id"),
     _index("ix_registrations_verdict", "client", "verdict_at", where="verdict_at IS NOT NULL"),
     _index("ix_registrations_closed", "state", "closed_at", where="closed_at IS NOT NULL"),
     # An origin's finished registrations, to be counted and replayed.
@@ -137,6 +137,7 @@ deliveries: Final = Table(
     # When this round was asked for; null in the first, which begins with the event.
     Column("round_at", BigInteger),
     _index("ix_deliveries_due", "lane", "next_at", where="next_at IS NOT NULL"),
+    _index("ix_deliveries_dead", "dead_reason", "registration", where="dead_reason IS NOT NULL"),
 )
 
 attempts: Final = Table(

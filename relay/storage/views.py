@@ -8,9 +8,8 @@ from sqlalchemy import ColumnElement, Connection, Select, case, literal, select
 
 from relay.domain.deliveries import DeadReason
 from relay.domain.errors import NotFound
-from relay.domain.ids import EventId, RegistrationId, event_id_of, task_ref
+from relay.domain.ids import EventId, RegistrationId, event_id_of
 from relay.domain.instants import Instant
-from relay.domain.kinds import KINDS
 from relay.domain.registrations import EventType, Registration, RegistrationState
 from relay.domain.tasks import PollResult, TaskState
 from relay.domain.watching import Task
@@ -44,6 +43,7 @@ class EventView:
 class DeliveryView:
     attempts: int
     last_http_status: int | None
+    last_error: str | None
     next_at: Instant | None
     delivered_at: Instant | None
     dead_reason: DeadReason | None
@@ -72,18 +72,6 @@ class AttemptView:
     answer: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """What a list shows; `before` is the id of the last registration of the page before."""
-
-    client: str
-    state: RegistrationState | None = None
-    kind: str | None = None
-    task_id: str | None = None
-    before: RegistrationId | None = None
-    limit: int
-
-
 _COLUMNS: Final = (
     *FACTS,
     registrations.c.state.label("registration_state"),
@@ -106,6 +94,13 @@ _COLUMNS: Final = (
     ).label("next_attempt_at"),
     deliveries.c.delivered_at,
     deliveries.c.dead_reason,
+    # Of the newest attempt, and looked up only for the rows that are shown.
+    select(attempts.c.error)
+    .where(attempts.c.registration == deliveries.c.registration)
+    .order_by(attempts.c.fence.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("last_error"),
 )
 _ATTEMPTS: Final = (
     attempts.c.fence,
@@ -136,21 +131,10 @@ def get_many(
     return {view.registration.id: view for view in map(_view, connection.execute(statement))}
 
 
-def find(connection: Connection, wanted: Filter) -> list[RegistrationView]:
-    """Newest first, without their events' bodies."""
-    statement = _joined(literal(None).label("body")).where(registrations.c.client == wanted.client)
-    if wanted.state is not None:
-        statement = statement.where(registrations.c.state == wanted.state)
-    if wanted.task_id is not None:
-        kinds = KINDS if wanted.kind is None else (wanted.kind,)
-        refs = [task_ref(wanted.client, kind, wanted.task_id) for kind in kinds]
-        statement = statement.where(registrations.c.task.in_(refs))
-    elif wanted.kind is not None:
-        statement = statement.where(tasks.c.kind == wanted.kind)
-    if wanted.before is not None:
-        statement = statement.where(registrations.c.id < wanted.before)
-    statement = statement.order_by(registrations.c.id.desc()).limit(wanted.limit)
-    return [_view(row) for row in connection.execute(statement)]
+def get_page(connection: Connection, page: Select[tuple[RegistrationId]]) -> list[RegistrationView]:
+    """Those that `page` selects the ids of, newest first, without their events' bodies."""
+    statement = _joined(literal(None).label("body")).where(registrations.c.id.in_(page))
+    return [_view(row) for row in connection.execute(statement.order_by(registrations.c.id.desc()))]
 
 
 def attempts_of(
@@ -225,6 +209,7 @@ def _delivery(row: AnyRow) -> DeliveryView:
     return DeliveryView(
         attempts=row.attempts,
         last_http_status=row.last_http_status,
+        last_error=row.last_error,
         next_at=row.next_attempt_at,
         delivered_at=row.delivered_at,
         dead_reason=None if row.dead_reason is None else DeadReason(row.dead_reason),

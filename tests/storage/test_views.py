@@ -5,14 +5,15 @@ from relay.domain.errors import NotFound
 from relay.domain.instants import HOUR, MILLISECOND, SECOND, Instant, Span
 from relay.domain.registrations import EventType, Format, RegistrationState
 from relay.domain.tasks import PollResult, TaskState
-from relay.storage import views
+from relay.storage import lists, views
+from relay.storage.lists import Filter
 from relay.storage.registrations import Created
-from relay.storage.views import AttemptView, Filter
+from relay.storage.views import AttemptView
 from tests.storage.store import NOT_FOUND, PENDING, SUCCESS, Store
 
 
 async def ids(store: Store, wanted: Filter) -> list[str]:
-    return [view.registration.id for view in await store.database.read(views.find, wanted)]
+    return [view.registration.id for view in await store.database.read(lists.find, wanted)]
 
 
 async def test_everything_that_was_accepted_can_be_read_again(store: Store) -> None:
@@ -138,7 +139,7 @@ async def test_lists_are_filtered(store: Store, wanted: Filter, found: set[str])
     await store.register(store.wanted(), store.wanted(kind="dub"), store.wanted(client="bank"), last)
     await store.cancel(last.id)
 
-    listed = await store.database.read(views.find, wanted)
+    listed = await store.database.read(lists.find, wanted)
 
     assert {f"{view.registration.task_id} {view.registration.kind}" for view in listed} == found
 
