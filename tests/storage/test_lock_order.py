@@ -176,7 +176,7 @@ async def a_healing(store: Store) -> Work:
         (expiries, ["tasks", "registrations", "clients", "events", "deliveries"]),
         (answers, ["tasks", "registrations", "clients", "events", "deliveries", "lanes"]),
         (outcomes, ["registrations", "deliveries", "attempts", "lanes"]),
-        (a_step_of_a_replay, ["replays", "tasks", "registrations", "deliveries", "replay_parts"]),
+        (a_step_of_a_replay, ["replays", "tasks", "registrations", "deliveries", "attempts", "replay_parts"]),
         (a_pruning, ["tasks", "registrations", "events", "deliveries", "attempts"]),
         (a_healing, ["tasks", "registrations", "clients", "events", "deliveries"]),
     ],
