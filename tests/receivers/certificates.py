@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from relay.transport import tls_context
+
 NAME: Final = "hooks.test"
 LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
 NOT_LONG_AGO: Final = datetime(2020, 1, 2, tzinfo=UTC)
@@ -30,9 +32,9 @@ class Authority:
         )
 
     def trusted(self) -> ssl.SSLContext:
-        """As the relay's own, but that it trusts this authority and no other."""
-        context = ssl.create_default_context(cadata=_pem(self._certificate).decode())
-        context.set_alpn_protocols(["http/1.1"])
+        """The relay's own, which trusts this authority as well."""
+        context = tls_context()
+        context.load_verify_locations(cadata=_pem(self._certificate).decode())
         return context
 
     def served(

@@ -163,7 +163,7 @@ async def test_no_answer_makes_the_relay_ask_again_by_itself_or_remember_anythin
 ) -> None:
     async with listening(said) as server:
         for _ in range(2):
-            await caller.call(server.origin)
+            await caller.call(f"http://hooks.test:{server.port}/")  # of an address no cookie would be kept
 
     first, second = server.received
     assert {received.method for received in server.received} == {b"POST"}
