@@ -1,9 +1,10 @@
 """POST what is due to its callback, and walk the schedule until it is accepted."""
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 import structlog
 
@@ -26,6 +27,9 @@ from relay.storage.engine import Database
 from relay.storage.queue import DELIVERIES, Claim
 from relay.telemetry import Metrics
 from relay.webhook.sender import Message, Sender
+
+MOST_TESTS: Final = 16
+"""A client's tests at once, to however many origins: they take slots that deliveries need."""
 
 _log = structlog.get_logger()
 
@@ -61,6 +65,7 @@ class Delivering(Work[ClaimedDelivery]):
         self._clients = clients
         self._policy = policy
         self._rng = rng
+        self._tests: Counter[str] = Counter()
 
     async def test(self, client: Client, url: CallbackUrl) -> tuple[EventId, Attempt]:
         """Send one signed `relay.test`, which is stored nowhere, takes a slot and moves no lane. Raises Overloaded."""
@@ -69,8 +74,11 @@ class Delivering(Work[ClaimedDelivery]):
             raise Overloaded("the relay is stopping; try again in a moment")
         if self._per_lane[lane] >= self._policy.concurrency_per_origin:
             raise Overloaded("every slot of that callback's origin is taken; try again in a moment")
+        if self._tests[client.name] >= MOST_TESTS:
+            raise Overloaded("your other tests are not answered yet; try again in a moment")
         event = test_event_id(self._clock.now(), self._rng.getrandbits(RANDOM_BITS))
         self._per_lane[lane] += 1
+        self._tests[client.name] += 1
         try:
             attempt = await self._sender.send(
                 Message(
@@ -86,6 +94,7 @@ class Delivering(Work[ClaimedDelivery]):
                 )
             )
         finally:
+            self._tests[client.name] -= 1
             self._leave(lane)
         _log.info("test.attempted", client=client.name, **_facts(attempt))
         return event, attempt

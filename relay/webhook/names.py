@@ -6,10 +6,12 @@ from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 
 Lookup = Callable[[str], Awaitable[tuple[str, ...]]]
 """Every address of a name, as text; raises OSError where there is none."""
+Resolve = Callable[[str], tuple[str, ...]]
+"""The same, at once: it is called in a thread, which it may keep for long."""
 
 _Asked = tuple[str, asyncio.AbstractEventLoop, "asyncio.Future[tuple[str, ...]]"]
 
@@ -20,24 +22,26 @@ class SystemNames:
     The threads are daemons, for a lookup that hangs must not keep the process from ending.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, resolve: Resolve | None = None) -> None:
+        self._resolve = resolve or _addresses
         self._most = threads
         self._started = 0
-        self._waiting = 0
+        self._pending = 0
+        self._lock = Lock()
         self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
 
     async def __call__(self, name: str) -> tuple[str, ...]:
         loop = get_running_loop()
         answer: asyncio.Future[tuple[str, ...]] = loop.create_future()
-        self._waiting += 1
-        if self._waiting > self._started < self._most:
+        with self._lock:
+            self._pending += 1
+            pending = self._pending
+        # A lookup is pending until the system is done with it, though whoever asked may have gone long ago.
+        if pending > self._started < self._most:
             self._started += 1
             Thread(target=self._serve, name=f"names-{self._started}", daemon=True).start()
         self._asked.put((name, loop, answer))
-        try:
-            return await answer
-        finally:
-            self._waiting -= 1
+        return await answer
 
     def close(self) -> None:
         for _ in range(self._started):
@@ -46,12 +50,20 @@ class SystemNames:
     def _serve(self) -> None:
         while (asked := self._asked.get()) is not None:
             name, loop, answer = asked
-            try:
-                found: tuple[str, ...] | OSError = _addresses(name)
-            except OSError as error:
-                found = error
-            with suppress(RuntimeError):  # the loop has been closed, and nobody waits any more
-                loop.call_soon_threadsafe(_settle, answer, found)
+            if (
+                not answer.done()
+            ):  # else whoever asked has gone, and what a queue has kept is not worth a lookup
+                found = self._found(name)
+                with suppress(RuntimeError):  # the loop has been closed, and nobody waits any more
+                    loop.call_soon_threadsafe(_settle, answer, found)
+            with self._lock:
+                self._pending -= 1
+
+    def _found(self, name: str) -> tuple[str, ...] | OSError:
+        try:
+            return self._resolve(name)
+        except OSError as error:
+            return error
 
 
 def _settle(answer: "asyncio.Future[tuple[str, ...]]", found: tuple[str, ...] | OSError) -> None:

@@ -101,6 +101,27 @@ async def test_a_test_takes_a_slot_of_its_origin_and_gives_it_back(tmp_path: Pat
     assert again.status_code == 200
 
 
+async def test_a_client_that_tests_many_hanging_origins_takes_no_more_than_its_share(
+    relay: RelayInHand,
+) -> None:
+    held = Held(OK)
+    urls = [f"https://hangs-{number}.test/" for number in range(17)]
+    hooks = [relay.world.hook(url, held) for url in urls]
+    first = [asyncio.create_task(relay.api.post("/v1/test", json={"callback_url": url})) for url in urls[:16]]
+    async with asyncio.timeout(10):
+        while sum(len(hook.requests) for hook in hooks) < 16:  # noqa: ASYNC110 - the hooks are what is asked
+            await asyncio.sleep(0)
+
+    refused = await relay.api.post("/v1/test", json={"callback_url": urls[16]})
+    others = await relay.other.post("/v1/test", json={"callback_url": "https://quick.test/"})
+    held.go.set()
+    answers = await asyncio.gather(*first)
+    again = await relay.api.post("/v1/test", json={"callback_url": urls[16]})
+
+    assert "other tests" in problem(refused, 503)["detail"]
+    assert {answer.status_code for answer in (*answers, others, again)} == {200}
+
+
 async def test_no_test_is_sent_while_the_relay_stops(relay: RelayInHand) -> None:
     relay.relay.begin_drain()
 

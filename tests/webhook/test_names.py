@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import threading
 
 import pytest
 
@@ -54,3 +55,59 @@ async def test_a_name_nobody_waits_for_any_more_costs_the_next_one_nothing() -> 
     names.close()
 
     assert addresses == ("127.0.0.2",)
+
+
+class Hanging:
+    """Names that begin with `slow` hang until they are let go."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.go = threading.Event()
+        self.asked: list[str] = []
+
+    def __call__(self, name: str) -> tuple[str, ...]:
+        self.asked.append(name)
+        if name.startswith("slow"):
+            self.begun.set()
+            self.go.wait(10)
+        return ("127.0.0.1",)
+
+
+async def given_up(names: SystemNames, name: str) -> None:
+    """Ask, and go away before there is an answer."""
+    asked = asyncio.ensure_future(names(name))
+    await asyncio.sleep(0)
+    asked.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asked
+
+
+async def test_a_lookup_that_hangs_takes_a_thread_though_whoever_asked_has_gone() -> None:
+    system = Hanging()
+    names = SystemNames(threads=2, resolve=system)
+    slow = asyncio.ensure_future(names("slow"))
+    await asyncio.to_thread(system.begun.wait, 10)
+    slow.cancel()
+
+    async with asyncio.timeout(10):
+        addresses = await names("quick")
+    system.go.set()
+    names.close()
+
+    assert addresses == ("127.0.0.1",)
+
+
+async def test_names_that_nobody_waits_for_any_more_are_not_looked_up() -> None:
+    system = Hanging()
+    names = SystemNames(threads=1, resolve=system)
+    slow = asyncio.ensure_future(names("slow"))
+    await asyncio.to_thread(system.begun.wait, 10)
+    for number in range(5):
+        await given_up(names, f"slow-{number}")
+
+    system.go.set()
+    await names("quick")
+    names.close()
+
+    assert await slow == ("127.0.0.1",)
+    assert system.asked == ["slow", "quick"]
