@@ -125,9 +125,11 @@ def check_config(
     missing = settings.missing_for_serving()
     if missing:
         _refuse(missing)
-    for name, client in settings.clients_by_name().items():
-        for key in client.public_keys:
-            _out.print(f"client {name}: receivers verify with {key.text}", soft_wrap=True, highlight=False)
+    for each in settings.clients_by_name().values():
+        for key in each.public_keys:
+            _out.print(
+                f"client {each.name}: receivers verify with {key.text}", soft_wrap=True, highlight=False
+            )
     if online:
         import asyncio
 

@@ -38,7 +38,7 @@ async def attempts(folder: Path, steps: Sequence[Sequence[SigningKey]]) -> list[
     world = World(hands.clock.now)
     world.task("task-1", SUCCESS)
     hook = world.hook(HOOK, *[FAILING] * (len(steps) - 1), OK)
-    registration = ""
+    registration = state = ""
     for keys in steps:
         client = client_section(TOKEN, signing_secrets=[key.text for key in keys])
         settings = settings_for(
@@ -76,7 +76,8 @@ async def test_a_key_is_replaced_between_attempts_without_a_gap(
 
 
 async def test_two_keys_of_each_sort_are_replaced_at_once(tmp_path: Path) -> None:
-    old, new = [SECRETS[0], PAIRS[0]], [SECRETS[1], PAIRS[1]]
+    old: list[SigningKey] = [SECRETS[0], PAIRS[0]]
+    new: list[SigningKey] = [SECRETS[1], PAIRS[1]]
 
     requests = await attempts(tmp_path, [old, [*new, *old], new])
 
