@@ -46,6 +46,7 @@ class Metrics:
             "delivery_latency_seconds", "From the event to the answer that accepted it.", _SLOW
         )
         self.dead = counter("deliveries_dead", "Deliveries given up, by reason.", "reason")
+        self.standing_dead = gauge("dead", "Registrations that are dead, by reason.", "reason")
         self.replays = gauge("replays", "Replays that are open, by state.", "state")
         self.replayed = counter("replayed", "Registrations that replays have sent again.")
         self.attempt_logs_lost = counter("attempt_logs_lost", "Attempts recorded without a row in their log.")

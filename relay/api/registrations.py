@@ -7,10 +7,11 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from relay.api.lists import ListQuery
 from relay.api.problems import problem_of
 from relay.api.requests import MAX_BATCH_BODY, MAX_BODY, Callers, parse, parse_query, read_json
 from relay.api.resources import attempt_resource, registration_resource
-from relay.api.schemas import AttemptQuery, BatchRequest, ListQuery, RegistrationRequest
+from relay.api.schemas import AttemptQuery, BatchRequest, RegistrationRequest
 from relay.api.timelines import timeline_resource
 from relay.domain.clients import Client
 from relay.domain.errors import FieldError, InvalidInput, NotFound, RequestRefused, TooMany
@@ -18,7 +19,6 @@ from relay.domain.ids import RegistrationId, parse_registration_id
 from relay.domain.urls import CallbackUrl, UnusableUrl, parse_callback_url
 from relay.services.read import Reading
 from relay.services.register import Answer, Registering, Wish
-from relay.storage.lists import Filter
 
 MAX_BATCHES: Final = 8
 """Batches of one client under way at once."""
@@ -58,16 +58,7 @@ class Registrations:
     async def list(self, request: Request) -> Response:
         client = self._callers.identify(request)
         query = parse_query(ListQuery, request)
-        page = await self._reading.registrations(
-            Filter(
-                client=client.name,
-                state=query.state,
-                kind=query.kind,
-                task_id=query.task_id,
-                before=_cursor(query.cursor),
-                limit=query.limit + 1,
-            )
-        )
+        page = await self._reading.registrations(query.filter(client.name))
         shown = page[: query.limit]
         cursor = shown[-1].registration.id if len(page) > len(shown) else None
         return _json({"data": [registration_resource(view) for view in shown], "next_cursor": cursor})
@@ -145,15 +136,6 @@ def _wanted(request: Request) -> RegistrationId:
     if wanted is None:
         raise NotFound("there is no such registration")
     return wanted
-
-
-def _cursor(text: str | None) -> RegistrationId | None:
-    if text is None:
-        return None
-    before = parse_registration_id(text)
-    if before is None:
-        raise InvalidInput(FieldError(field="cursor", rule="must be the next_cursor of an earlier answer"))
-    return before
 
 
 def _json(content: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -96,6 +96,7 @@ def _delivery(view: DeliveryView) -> DeliveryResource:
     return DeliveryResource(
         attempts=view.attempts,
         last_http_status=view.last_http_status,
+        last_error=view.last_error,
         next_attempt_at=_moment(view.next_at),
         delivered_at=_moment(view.delivered_at),
         dead_reason=None if view.dead_reason is None else view.dead_reason.value,

@@ -12,6 +12,7 @@ from starlette.types import Scope
 from relay import __version__
 from relay.api.health import Health
 from relay.api.keys import JWKS_PATH, Keys
+from relay.api.lists import ListQuery
 from relay.api.openapi import Operation, document
 from relay.api.origins import Origins
 from relay.api.registrations import Registrations
@@ -25,7 +26,6 @@ from relay.api.schemas import (
     JsonWebKeySet,
     KeyPage,
     KeySetQuery,
-    ListQuery,
     OriginPage,
     OriginQuery,
     RegistrationPage,

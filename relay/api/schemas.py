@@ -125,16 +125,6 @@ class TestRequest(Body):
     callback_url: CallbackText
 
 
-class ListQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    state: RegistrationState | None = Field(None, description="Only those in this state.")
-    kind: KindName | None = Field(None, description="Only those of this kind of task.")
-    task_id: TaskId | None = Field(None, description="Only those of this task.")
-    cursor: Cursor | None = Field(None, description="`next_cursor` of the page before.")
-    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="How many to answer with.")
-
-
 class AttemptQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -182,6 +172,7 @@ class EventResource(Resource):
 class DeliveryResource(Resource):
     attempts: int
     last_http_status: int | None
+    last_error: str | None = Field(description="Why the newest attempt was not accepted; null where it was.")
     next_attempt_at: Moment | None
     delivered_at: Moment | None
     dead_reason: Literal["exhausted", "gone", "blocked"] | None

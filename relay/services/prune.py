@@ -13,7 +13,7 @@ from relay.domain.errors import DatabaseUnavailable
 from relay.domain.instants import HOUR, SECOND, Instant, Span, seconds
 from relay.domain.lanes import LaneName, OriginState, client_of, key_lane, origin_of
 from relay.domain.registrations import RegistrationState
-from relay.storage import attempts, lanes, replays, retention, schema
+from relay.storage import attempts, lanes, lists, replays, retention, schema
 from relay.storage.engine import Database
 from relay.storage.queue import DELIVERIES, TASKS, DueLane
 from relay.telemetry import Metrics
@@ -21,6 +21,8 @@ from relay.telemetry import Metrics
 MOST_AT_ONCE: Final = 500
 MOST_COUNTED: Final = 1_000
 """Lanes whose due rows are counted for the gauge; beyond that it is a lower bound."""
+MOST_DEAD_COUNTED: Final = 100_000
+"""For each reason; beyond that the gauge is a lower bound."""
 LANE_KEPT: Final = HOUR
 BEHIND: Final = Span(10 * SECOND)
 """How long a task may be due before the log says that polls queue."""
@@ -84,6 +86,9 @@ class Pruning:
                 held = await self._database.read(queue.count_held, self._clients.keys())
                 self._gauge(name, claimable, due, held, now)
             await self._measure_origins(now)
+            for reason in DeadReason:
+                dead = await self._database.read(lists.count_dead, reason, MOST_DEAD_COUNTED)
+                self._metrics.standing_dead.labels(reason).set(dead)
         except DatabaseUnavailable as error:
             _log.warning("measure.failed", error=str(error))
 

@@ -75,3 +75,47 @@ async def test_a_list_can_be_narrowed(relay: RelayInHand) -> None:
     assert await ids(relay, "?task_id=task-1&kind=tts") == [made[RegistrationState.CANCELLED]]
     assert await ids(relay, "?task_id=task-1&state=dead") == []
     assert await ids(relay, "?task_id=unheard-of") == []
+
+
+async def test_what_is_dead_is_found_by_its_origin_its_reason_and_its_time(relay: RelayInHand) -> None:
+    elsewhere = "https://elsewhere.test/in"
+    relay.world.task("ended", SUCCESS)
+    relay.world.hook(HOOK, httpx.Response(410))
+    relay.world.hook(elsewhere, httpx.Response(410))
+    first = await relay.register("ended")
+    relay.hands.advance(3_600)
+    second = await relay.register("ended", elsewhere)
+    accepted = await relay.register("ended", HOOK + "/fine")
+
+    assert await ids(relay, "?dead_reason=gone") == [second, first]
+    assert await ids(relay, "?dead_reason=exhausted") == []
+    assert set(await ids(relay, "?origin=https://hooks.test")) == {first, accepted}
+    assert await ids(relay, "?origin=https://Hooks.Test:443&state=dead") == [first]
+    assert await ids(relay, "?dead_reason=gone&origin=https://elsewhere.test/") == [second]
+    assert await ids(relay, "?dead_reason=gone&since=2026-11-18T12:00:00Z") == [second]
+    assert await ids(relay, "?dead_reason=gone&until=2026-11-18T12:00:00Z") == [first]
+
+
+async def test_an_origin_that_can_be_none_finds_nothing(relay: RelayInHand) -> None:
+    await relay.register()
+
+    assert await ids(relay, "?origin=https://hooks.test/in") == []
+    assert await ids(relay, "?origin=https://[hooks.test") == []
+
+
+async def test_a_time_that_is_none_is_refused(relay: RelayInHand) -> None:
+    answer = await relay.api.get("/v1/registrations?since=yesterday")
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "since"
+
+
+async def test_a_registration_shows_why_its_newest_attempt_failed(relay: RelayInHand) -> None:
+    relay.world.task("ended", SUCCESS)
+    relay.world.hook(HOOK, httpx.Response(503), httpx.Response(204))
+    registration = await relay.register("ended")
+    failing = (await relay.read(registration))["delivery"]["last_error"]
+    await relay.pass_to_next("deliveries")
+
+    assert failing == "the callback answered 503"
+    assert (await relay.read(registration))["delivery"]["last_error"] is None

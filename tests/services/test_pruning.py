@@ -186,3 +186,17 @@ async def test_pauses_that_are_long_over_are_forgotten(relay: RelayInHand) -> No
     left = [row[0] for row in await relay.execute("SELECT name FROM lanes")]
     assert "default https://hooks.test" in paused
     assert [name[:4] for name in left] == ["key:"]
+
+
+async def test_what_is_dead_is_measured_by_its_reason(relay: RelayInHand) -> None:
+    made = await in_every_state(relay)
+    await relay.relay.pruning.measure()
+    before = {
+        reason: relay.metric("relay_dead", reason=reason) for reason in ("gone", "exhausted", "blocked")
+    }
+    await relay.api.post(f"/v1/registrations/{made['dead']}/redeliver")
+
+    await relay.relay.pruning.measure()
+
+    assert before == {"gone": 1, "exhausted": 0, "blocked": 0}
+    assert relay.metric("relay_dead", reason="gone") == 0
