@@ -137,6 +137,14 @@ async def test_junk_behind_an_answer_answers_no_later_request(
     assert len(server.received) == server.connections == 2
 
 
+async def test_half_an_answer_behind_one_without_a_body_begins_no_later_one(caller: Caller) -> None:
+    async with listening(ACCEPTED + HALF_AN_ANSWER, OK) as server:
+        attempts = await call_twice(caller, server)
+
+    assert [attempt.http_status for attempt in attempts] == [204, 200]
+    assert server.connections == 2
+
+
 @pytest.mark.parametrize("junk", [*JUNK_AFTER.values(), HALF_AN_ANSWER], ids=[*JUNK_AFTER, "half an answer"])
 async def test_an_answer_on_an_idle_connection_answers_no_later_request(caller: Caller, junk: bytes) -> None:
     async with listening(OK) as server:
