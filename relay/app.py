@@ -4,12 +4,10 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
-import httpx
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -29,22 +27,25 @@ from relay.api.routes import operations_routes, public_routes
 from relay.api.tests import TestNotifications
 from relay.camb import CambClient
 from relay.clock import Clock
-from relay.domain.addresses import AllowHttp, NetworkPolicy, parse_networks
-from relay.domain.deliveries import RetryPolicy
 from relay.domain.errors import DatabaseUnavailable, RelayError
-from relay.domain.hosts import parse_hosts
 from relay.domain.ids import RANDOM_BITS, uuid7_hex
-from relay.domain.instants import Instant, Span, seconds, span_of
-from relay.domain.kinds import KINDS
-from relay.domain.lanes import Budget, SlotPolicy
-from relay.domain.pacing import Pace
+from relay.domain.instants import Instant, seconds, span_of
 from relay.domain.registrations import Registration
-from relay.domain.watching import LostRule
+from relay.outside import Outside
+from relay.policies import (
+    delivery_policy,
+    longest_waits,
+    lost_rule,
+    network_policy,
+    poll_policy,
+    retry_policy,
+    slot_policy,
+)
 from relay.scheduler import Scheduler
 from relay.services.allow import Allowing
-from relay.services.deliver import Delivering, DeliveryPolicy
+from relay.services.deliver import Delivering
 from relay.services.expire import Expiring
-from relay.services.poll import Polling, PollPolicy
+from relay.services.poll import Polling
 from relay.services.prune import Pruning
 from relay.services.read import Reading
 from relay.services.register import Registering, Wakes
@@ -59,9 +60,7 @@ from relay.storage.filelock import FileLock
 from relay.storage.polls import PollOutcome, RecordedPoll
 from relay.storage.registrations import Registered
 from relay.telemetry import Metrics
-from relay.transport import AiohttpTransport, tls_context
-from relay.webhook.guard import Guard, GuardedTransport
-from relay.webhook.names import Lookup, SystemNames
+from relay.webhook.guard import Guard
 from relay.webhook.sender import Sender
 
 PROBE_SECONDS: Final = 1.0
@@ -70,37 +69,7 @@ MEASURE_SECONDS: Final = 10.0
 MOST_WAITING: Final = 20_000
 """Registrations that may wait for their commit before the API answers 503."""
 
-LOOKUP_THREADS: Final = 256  # started when they are needed: as many hanging names hold nobody else up
-
 _log = structlog.get_logger()
-
-
-class Outside:
-    """What a relay reaches the world through; tests hand in their own."""
-
-    def __init__(
-        self,
-        camb: httpx.AsyncBaseTransport,
-        callbacks: httpx.AsyncBaseTransport,
-        lookup: Lookup,
-        *,
-        closed_last: Sequence[SystemNames] = (),
-    ) -> None:
-        self.camb = camb
-        self.callbacks = callbacks
-        self.lookup = lookup
-        self._closed_last = closed_last
-
-    @classmethod
-    def real(cls, settings: Settings) -> Self:
-        # Names are looked up for registrations in other threads than for deliveries: slow ones in one hold up none in the other.
-        tls, dialled, registered = tls_context(), SystemNames(LOOKUP_THREADS), SystemNames(LOOKUP_THREADS)
-        callbacks = GuardedTransport(network_policy(settings), dialled, tls)
-        return cls(AiohttpTransport(tls), callbacks, registered, closed_last=(dialled, registered))
-
-    def close(self) -> None:
-        for names in self._closed_last:
-            names.close()
 
 
 class Relay:
@@ -131,7 +100,7 @@ class Relay:
         self._file_lock = None if settings.database.file is None else FileLock(settings.database.file)
         self.guard = Guard(network_policy(settings), outside.lookup)
         base_urls = {name: client.camb_base_url for name, client in self.clients.items()}
-        lost = LostRule(answers=settings.polling.lost_answers, grace=span_of(settings.polling.lost_grace))
+        lost = lost_rule(settings)
         commit = partial(Committer, database=self.database, clock=clock, metrics=self.metrics)
         self._accepted: Committer[Registration, Registered] = commit(
             "registrations",
@@ -143,7 +112,7 @@ class Relay:
             "polls", write=partial(polls.record, lost=lost), keeps=True
         )
         self._attempted: Committer[AttemptOutcome, RecordedAttempt] = commit(
-            "attempts", write=partial(attempts.record, slots=_slot_policy(settings)), keeps=True
+            "attempts", write=partial(attempts.record, slots=slot_policy(settings)), keeps=True
         )
         self.new_request_id = partial(_request_id, clock, rng)
         works_here = settings.role != "api"
@@ -166,7 +135,7 @@ class Relay:
         self.reading = Reading(
             self.database,
             clients=self.clients,
-            retry=_retry_policy(settings),
+            retry=retry_policy(settings),
             slots=settings.delivery.concurrency_per_origin,
             lost=lost,
             clock=clock,
@@ -193,7 +162,7 @@ class Relay:
             clients=self.clients,
             finished=span_of(settings.retention.finished),
             dead=None if dead is None else span_of(dead),
-            patience=_retry_policy(settings).whole,
+            patience=retry_policy(settings).whole,
             clock=clock,
             metrics=self.metrics,
         )
@@ -293,7 +262,7 @@ class Relay:
         if self.works:
             alone = self._file_lock is not None
             await self.database.write(
-                queue.begin, self.clock.now(), _longest_waits(self.settings), alone=alone
+                queue.begin, self.clock.now(), longest_waits(self.settings), alone=alone
             )
 
     def _start_jobs(self) -> None:
@@ -310,23 +279,18 @@ class Relay:
         self._scheduler.start()
 
     def _build_polling(self, rng: random.Random) -> Polling:
-        camb, polling = self.settings.camb, self.settings.polling
-        deadline = span_of(camb.deadline)
+        policy = poll_policy(self.settings)
         return Polling(
             self.database,
             CambClient(
-                self._outside.camb, clock=self.clock, deadline=deadline, answer_bytes=camb.answer_bytes
+                self._outside.camb,
+                clock=self.clock,
+                deadline=policy.deadline,
+                answer_bytes=self.settings.camb.answer_bytes,
             ),
             self._polled,
             clients=self.clients,
-            policy=PollPolicy(
-                paces=_paces(self.settings),
-                budget=Budget(rate=camb.rate_per_second, burst=max(1, round(camb.rate_per_second))),
-                deadline=deadline,
-                concurrency=polling.concurrency,
-                concurrency_per_key=camb.concurrency,
-                quantum=polling.quantum,
-            ),
+            policy=policy,
             announced=self.delivering.wake,
             clock=self.clock,
             metrics=self.metrics,
@@ -334,26 +298,19 @@ class Relay:
         )
 
     def _build_delivering(self, rng: random.Random) -> Delivering:
-        delivery = self.settings.delivery
-        deadline = span_of(delivery.deadline)
+        policy = delivery_policy(self.settings)
         return Delivering(
             self.database,
             Sender(
                 self._outside.callbacks,
                 clients=self.clients.values(),
                 clock=self.clock,
-                deadline=deadline,
-                answer_bytes=delivery.answer_bytes,
+                deadline=policy.deadline,
+                answer_bytes=self.settings.delivery.answer_bytes,
             ),
             self._attempted,
             clients=self.clients,
-            policy=DeliveryPolicy(
-                retry=_retry_policy(self.settings),
-                deadline=deadline,
-                concurrency=delivery.concurrency,
-                concurrency_per_origin=delivery.concurrency_per_origin,
-                quantum=delivery.quantum,
-            ),
+            policy=policy,
             clock=self.clock,
             metrics=self.metrics,
             rng=rng,
@@ -380,15 +337,6 @@ def create_operations_app(relay: Relay) -> Starlette:
     return _application(relay, operations_routes(_health(relay)))
 
 
-def network_policy(settings: Settings) -> NetworkPolicy:
-    return NetworkPolicy(
-        allow_networks=parse_networks(settings.callbacks.allow_networks),
-        allow_hosts=parse_hosts(settings.callbacks.allow_hosts),
-        deny_hosts=parse_hosts(settings.callbacks.deny_hosts),
-        allow_http=AllowHttp(settings.callbacks.allow_http),
-    )
-
-
 def _application(relay: Relay, routes: Sequence[Route]) -> Starlette:
     app = Starlette(
         routes=routes,
@@ -403,46 +351,6 @@ def _application(relay: Relay, routes: Sequence[Route]) -> Starlette:
 def _health(relay: Relay) -> Health:
     tick = span_of(relay.settings.polling.tick)
     return Health(relay.database, relay.works, relay.metrics, relay.clock, lambda: relay.draining, tick=tick)
-
-
-def _paces(settings: Settings) -> dict[str, Pace]:
-    polling = settings.polling
-    return {
-        kind: Pace(
-            minimum=span_of(polling.min_pace),
-            maximum=span_of(polling.slow_max_pace if kind in polling.slow_kinds else polling.max_pace),
-            growth=polling.growth,
-            jitter=polling.jitter,
-        )
-        for kind in KINDS
-    }
-
-
-def _retry_policy(settings: Settings) -> RetryPolicy:
-    delivery = settings.delivery
-    return RetryPolicy(
-        schedule=tuple(span_of(wait) for wait in delivery.retry_schedule),
-        jitter=delivery.jitter,
-        retry_after_ceiling=span_of(delivery.retry_after_ceiling),
-        pause_without_retry_after=span_of(delivery.pause_without_retry_after),
-    )
-
-
-def _slot_policy(settings: Settings) -> SlotPolicy:
-    delivery = settings.delivery
-    return SlotPolicy(
-        most=delivery.concurrency_per_origin,
-        first_pause=span_of(delivery.pause_without_retry_after),
-        longest_pause=span_of(delivery.longest_pause),
-    )
-
-
-def _longest_waits(settings: Settings) -> dict[queue.Queue, Span]:
-    delivery, polling = settings.delivery, settings.polling
-    leases = settings.camb.deadline + timedelta(minutes=1)
-    retry = max(*delivery.retry_schedule, delivery.retry_after_ceiling) * (1 + delivery.jitter)
-    pace = max(polling.max_pace, polling.slow_max_pace) * (1 + polling.jitter) + leases
-    return {queue.TASKS: span_of(pace), queue.DELIVERIES: span_of(retry)}
 
 
 def _request_id(clock: Clock, rng: random.Random) -> str:

@@ -14,9 +14,10 @@ import respx
 from sqlalchemy import text
 from starlette.applications import Starlette
 
-from relay.app import Outside, Relay, create_app
+from relay.app import Relay, create_app
 from relay.clock import Clock
 from relay.domain.instants import SECOND, Instant
+from relay.outside import Outside
 from relay.settings import Settings
 from relay.storage import tables
 

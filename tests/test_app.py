@@ -10,9 +10,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from relay import __version__
-from relay.app import Outside, Relay, create_app
+from relay.app import Relay, create_app
 from relay.clock import system_clock
 from relay.domain.errors import DatabaseUnavailable, SchemaMismatch
+from relay.outside import Outside
 from relay.settings import ConfigurationError, Settings
 from tests.postgres import PostgresServer
 from tests.relays import (

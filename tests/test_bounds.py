@@ -10,11 +10,12 @@ import pytest
 from relay import transport
 from relay.api import registrations as calls
 from relay.api import requests, schemas
-from relay.app import LOOKUP_THREADS, MOST_WAITING
+from relay.app import MOST_WAITING
 from relay.cli import protocol
 from relay.cli.serving import KEEP_ALIVE_SECONDS
 from relay.domain import allowances
 from relay.domain.urls import MAX_CALLBACK_URL
+from relay.outside import LOOKUP_THREADS
 from relay.services import allow, poll
 from relay.settings import Settings
 from relay.storage import redelivery

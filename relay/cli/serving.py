@@ -16,9 +16,10 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
-from relay.app import Outside, Relay, create_app, create_operations_app
+from relay.app import Relay, create_app, create_operations_app
 from relay.cli.protocol import BoundedProtocol
 from relay.clock import system_clock
+from relay.outside import Outside
 from relay.settings import Settings
 
 _SEED_BITS: Final = 256

@@ -11,11 +11,13 @@ from typing import Final
 
 import httpx
 
-from relay.app import Outside, Relay, network_policy
+from relay.app import Relay
 from relay.clock import system_clock
 from relay.domain.deliveries import Attempt
 from relay.domain.instants import Instant
 from relay.domain.urls import parse_callback_url
+from relay.outside import Outside
+from relay.policies import network_policy
 from relay.settings import Settings
 from relay.transport import tls_context
 from relay.webhook.guard import GuardedTransport
