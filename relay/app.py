@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
@@ -176,6 +176,7 @@ class Relay:
                 opened.callback(self._file_lock.release)
             opened.push_async_callback(self.database.close)
             await self._prepare_database()
+            opened.push_async_callback(self._note_seen)
             for transport in (self._outside.camb, self._outside.callbacks):
                 await opened.enter_async_context(transport)
             for committer in self._committers:
@@ -264,6 +265,12 @@ class Relay:
             await self.database.write(
                 queue.begin, self.clock.now(), longest_waits(self.settings), alone=alone
             )
+
+    async def _note_seen(self) -> None:
+        """When a worker was last alive is what the next start holds its clock against."""
+        if self.works:
+            with suppress(DatabaseUnavailable):
+                await self.database.write(schema.note_seen, self.clock.now())
 
     def _start_jobs(self) -> None:
         self._scheduler.every(PROBE_SECONDS, "probe", self.probe)

@@ -186,7 +186,6 @@ async def test_a_start_after_the_clock_was_set_back_an_hour_delivers_what_was_du
     async with listening(BUSY, ACCEPTED) as server:
         async with relaying(tmp_path, hands=hands) as relay:
             registration = await relay.register(callback_url=server.origin)
-            await relay.relay.pruning.run_once()  # each minute, and it notes the time
         behind = HandClock(wall=hands.clock.wall() - 3_600 * SECOND)
         async with relaying(tmp_path, hands=behind) as successor:
             for _ in range(12):
