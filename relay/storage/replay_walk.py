@@ -34,7 +34,7 @@ _PLACE: Final = tuple_(_R.origin, _R.id)
 _KEEP_COUNT: Final = (
     update(replays)
     .where(_C.id == bindparam("b_id"), _C.state == ReplayState.RUNNING)
-    .where(_C.counted_origin == bindparam("b_origin"), _C.counted_id == bindparam("b_registration"))
+    .where(_C.counted_id == bindparam("b_registration"))
     .values(
         counted_origin=bindparam("b_to_origin"),
         counted_id=bindparam("b_to_registration"),
@@ -97,7 +97,6 @@ def keep_count(connection: Connection, replay: Replay, counted: Counted, now: In
         _KEEP_COUNT,
         {
             "b_id": replay.id,
-            "b_origin": before.origin,
             "b_registration": before.registration,
             "b_to_origin": None if after is None else after.origin,
             "b_to_registration": None if after is None else after.registration,
