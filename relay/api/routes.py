@@ -1,6 +1,7 @@
 """Every call there is: the routes and the OpenAPI document are made from one table."""
 
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Final
 
 import orjson
@@ -226,16 +227,21 @@ def public_routes(
         "list_keys": keys.own,
         "read_jwks": keys.published,
     }
-    text = orjson.dumps(document(OPERATIONS, version=__version__))
-
-    async def openapi(_request: Request) -> Response:
-        return Response(text, media_type="application/json")
-
     by_path: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, {})[operation.method] = endpoints[operation.id]
     routes = [_Path(path, _by_method(methods), methods=sorted(methods)) for path, methods in by_path.items()]
-    return [*routes, Route("/openapi.json", openapi)]
+    return [*routes, Route("/openapi.json", _openapi)]
+
+
+async def _openapi(_request: Request) -> Response:
+    return Response(_document(), media_type="application/json")
+
+
+@cache
+def _document() -> bytes:
+    """Made when it is first asked for: it takes longer than the rest of a start."""
+    return orjson.dumps(document(OPERATIONS, version=__version__))
 
 
 class _Path(Route):
