@@ -38,6 +38,8 @@ def migrate(connection: Connection, migrations: Path = MIGRATIONS) -> tuple[str 
     if before is not None and not _known(before, migrations):
         check_epoch(connection)
         return before, before
+    if before == head(migrations):
+        return before, before
     config = _config(migrations)
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
