@@ -19,7 +19,8 @@ from relay.clock import Clock
 from relay.domain.instants import SECOND, Instant
 from relay.outside import Outside
 from relay.settings import Settings
-from relay.storage import tables
+from relay.storage import schema, tables
+from relay.storage.engine import Database, open_database
 
 TOKEN: Final = "token-of-default"
 OTHER_TOKEN: Final = "token-of-other"
@@ -249,6 +250,16 @@ def client_section(token: str, **more: object) -> dict[str, object]:
 
 def sqlite_url(folder: Path) -> str:
     return f"sqlite:///{folder / 'relay.db'}"
+
+
+def migrate(database_url: str) -> None:
+    async def migrated(database: Database) -> None:
+        try:
+            await database.write(schema.migrate)
+        finally:
+            await database.close()
+
+    asyncio.run(migrated(open_database(database_url, HandClock().clock, pool_size=1)))
 
 
 @asynccontextmanager

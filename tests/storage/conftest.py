@@ -1,4 +1,3 @@
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,36 +5,20 @@ from typing import get_args
 
 import pytest
 
-from relay.storage import schema
-from relay.storage.engine import Database, open_database
+from relay.storage.engine import open_database
 from relay.telemetry import Metrics
 from tests.postgres import PostgresServer
+from tests.relays import migrate
 from tests.storage.hand_time import HandTime
+from tests.storage.migrated import MigratedDatabases
 from tests.storage.store import Backend, Store
 
 
-def migrate(url: str) -> None:
-    async def migrated(database: Database) -> None:
-        try:
-            await database.write(schema.migrate)
-        finally:
-            await database.close()
-
-    asyncio.run(migrated(open_database(url, HandTime().clock, pool_size=1)))
-
-
 @pytest.fixture(scope="session")
-def postgres_template(postgres_server: PostgresServer) -> str:
-    name = postgres_server.create_database()
-    migrate(postgres_server.url_for(name))
-    return name
-
-
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "relay.db"
-    migrate(f"sqlite:///{path}")
-    return path
+def postgres_databases(postgres_server: PostgresServer) -> MigratedDatabases:
+    template = postgres_server.create_database()
+    migrate(postgres_server.url_for(template))
+    return MigratedDatabases(postgres_server, template)
 
 
 @pytest.fixture
@@ -63,13 +46,10 @@ async def sqlite(sqlite_template: Path, tmp_path: Path, time: HandTime) -> Async
 
 
 @pytest.fixture
-async def postgres(
-    postgres_server: PostgresServer, postgres_template: str, time: HandTime
-) -> AsyncIterator[Store]:
-    name = postgres_server.create_database(postgres_template)
-    async for store in opened(postgres_server.url_for(name), "postgres", time):
-        yield store
-    postgres_server.drop_database(name)
+async def postgres(postgres_databases: MigratedDatabases, time: HandTime) -> AsyncIterator[Store]:
+    async with postgres_databases.one() as url:
+        async for store in opened(url, "postgres", time):
+            yield store
 
 
 @pytest.fixture(params=get_args(Backend))

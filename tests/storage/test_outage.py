@@ -16,7 +16,7 @@ from relay.storage.engine import open_database
 from relay.storage.registrations import Created, Registered
 from relay.telemetry import Metrics
 from tests.postgres import PostgresServer
-from tests.storage.conftest import migrate
+from tests.relays import migrate
 from tests.storage.hand_time import HandTime
 from tests.storage.interleaving import Gate, held_at_commit
 from tests.storage.store import BASE_URLS, SLOTS, Store
