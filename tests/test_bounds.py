@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from relay import transport
+from relay import framing, transport
 from relay.api import registrations as calls
 from relay.api import requests, schemas
 from relay.app import MOST_WAITING
@@ -195,7 +195,7 @@ BOUNDS: Final = (
     Bound(
         who=RECEIVER,
         what="the heads of an answer · a line · headers",
-        value=f"{transport.MAX_HEADS}, 1xx among them · {transport.MAX_LINE:,} bytes · {transport.MAX_HEADERS}",
+        value=f"{framing.MAX_HEADS}, 1xx among them · {transport.MAX_LINE:,} bytes · {transport.MAX_HEADERS}",
         shown_by="tests/api/test_growth.py::test_an_answer_whose_head_has_too_much_is_no_answer",
     ),
     Bound(

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from relay.framing import MAX_HEADS
 from relay.transport import (
-    MAX_HEADS,
     USER_AGENT,
     AiohttpTransport,
     NameResolutionError,
