@@ -45,6 +45,7 @@ from relay.scheduler import Scheduler
 from relay.services.allow import Allowing
 from relay.services.deliver import Delivering
 from relay.services.expire import Expiring
+from relay.services.measure import Measuring
 from relay.services.poll import Polling
 from relay.services.prune import Pruning
 from relay.services.read import Reading
@@ -166,6 +167,7 @@ class Relay:
             clock=clock,
             metrics=self.metrics,
         )
+        self.measuring = Measuring(self.database, clients=self.clients, clock=clock, metrics=self.metrics)
 
     async def __aenter__(self) -> Self:
         """Open everything in order. Raises DatabaseUnavailable, SchemaMismatch among it."""
@@ -282,7 +284,7 @@ class Relay:
             self._scheduler.every(tick, "expire", self.expiring.run_once)
             self._scheduler.every(tick, "replay", self.replaying.run_once)
             self._scheduler.every(PRUNE_SECONDS, "prune", self.pruning.run_once)
-            self._scheduler.every(MEASURE_SECONDS, "measure", self.pruning.measure)
+            self._scheduler.every(MEASURE_SECONDS, "measure", self.measuring.run_once)
         self._scheduler.start()
 
     def _build_polling(self, rng: random.Random) -> Polling:

@@ -1,5 +1,6 @@
 """Outgoing HTTP: an httpx transport over an aiohttp session, which sends what it is given byte for byte and follows nothing."""
 
+import asyncio
 import errno
 import functools
 import os
@@ -216,10 +217,14 @@ class _Connector(aiohttp.TCPConnector):
             keepalive_timeout=KEEP_ALIVE_SECONDS,
             ttl_dns_cache=DNS_CACHE_SECONDS,
         )
-        self._factory = functools.partial[ResponseHandler](Answers, self._loop)
+        self._factory = functools.partial(_answers, self._loop)
         self._most_idle = most_idle
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         """Called where an exchange is over: one idle connection too many is closed."""
         full = sum(map(len, self._conns.values())) >= self._most_idle
         super()._release(key, protocol, should_close=should_close or full)
+
+
+def _answers(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return Answers(loop)

@@ -167,7 +167,7 @@ async def test_the_log_and_the_metrics_say_when_polls_queue(tmp_path: Path) -> N
         relay.hands.advance(11)
 
         with capture_logs() as logs:
-            await relay.relay.pruning.measure()
+            await relay.relay.measuring.run_once()
 
         due = relay.metric("relay_due", queue="tasks")
         age = relay.metric("relay_due_oldest_age_seconds", queue="tasks")

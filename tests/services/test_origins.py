@@ -304,10 +304,10 @@ async def test_a_cursor_that_no_answer_gave_is_refused(relay: RelayInHand, curso
 async def test_the_states_of_origins_and_what_waits_for_them_are_measured(alone: RelayInHand) -> None:
     await paused(alone, 4)
 
-    await alone.relay.pruning.measure()
+    await alone.relay.measuring.run_once()
     during = alone.metric("relay_origins", state="paused"), alone.metric("relay_waiting_for_origin")
     alone.hands.advance(60)
-    await alone.relay.pruning.measure()
+    await alone.relay.measuring.run_once()
     after = alone.metric("relay_origins", state="probing"), alone.metric("relay_waiting_for_origin")
 
     assert during == (1, 3)

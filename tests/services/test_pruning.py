@@ -126,7 +126,7 @@ async def test_work_of_a_client_that_is_not_configured_is_held_and_counted(tmp_p
     async with open_relay(without_other(everybody), hands=hands, world=world) as relay:
         await relay.pass_time(3_600)
         await relay.relay.pruning.run_once()
-        await relay.relay.pruning.measure()
+        await relay.relay.measuring.run_once()
         held = [relay.metric("relay_held", queue=queue) for queue in ("tasks", "deliveries")]
         due = [relay.metric("relay_due", queue=queue) for queue in ("tasks", "deliveries")]
         meanwhile = (len(gone.requests), len(hook.requests))
@@ -146,33 +146,6 @@ def without_other(settings: Settings) -> Settings:
     return settings.model_copy(update={"clients": clients})
 
 
-async def test_what_waits_is_measured(relay: RelayInHand) -> None:
-    relay.world.task("ended", SUCCESS)
-    relay.world.hook(HOOK, FAILING)
-    await relay.register("ended")
-    await relay.register("task-1")
-    relay.hands.advance(9)
-
-    await relay.relay.pruning.measure()
-
-    assert relay.metric("relay_due", queue="tasks") == 1
-    assert relay.metric("relay_due_oldest_age_seconds", queue="tasks") == 7
-    assert relay.metric("relay_due", queue="deliveries") == 1
-    assert relay.metric("relay_due_oldest_age_seconds", queue="deliveries") == 4
-
-
-async def test_what_waits_for_a_pause_is_not_counted_as_due(relay: RelayInHand) -> None:
-    relay.world.task("ended", SUCCESS)
-    relay.world.hook(HOOK, httpx.Response(429, headers={"retry-after": "3600"}))
-    await relay.register("ended")
-    relay.hands.advance(600)
-
-    await relay.relay.pruning.measure()
-
-    assert relay.metric("relay_due", queue="deliveries") == 0
-    assert relay.metric("relay_due_oldest_age_seconds", queue="deliveries") == 0
-
-
 async def test_pauses_that_are_long_over_are_forgotten(relay: RelayInHand) -> None:
     relay.world.task("ended", SUCCESS)
     relay.world.hook(HOOK, httpx.Response(429), OK)
@@ -186,17 +159,3 @@ async def test_pauses_that_are_long_over_are_forgotten(relay: RelayInHand) -> No
     left = [row[0] for row in await relay.execute("SELECT name FROM lanes")]
     assert "default https://hooks.test" in paused
     assert [name[:4] for name in left] == ["key:"]
-
-
-async def test_what_is_dead_is_measured_by_its_reason(relay: RelayInHand) -> None:
-    made = await in_every_state(relay)
-    await relay.relay.pruning.measure()
-    before = {
-        reason: relay.metric("relay_dead", reason=reason) for reason in ("gone", "exhausted", "blocked")
-    }
-    await relay.api.post(f"/v1/registrations/{made['dead']}/redeliver")
-
-    await relay.relay.pruning.measure()
-
-    assert before == {"gone": 1, "exhausted": 0, "blocked": 0}
-    assert relay.metric("relay_dead", reason="gone") == 0

@@ -152,7 +152,7 @@ async def test_without_its_tables_nothing_is_claimed_and_the_work_goes_on_once_t
         relay.hands.advance(2)
         await relay.relay.polling.run_once()
         await relay.relay.pruning.run_once()
-        await relay.relay.pruning.measure()
+        await relay.relay.measuring.run_once()
         relay.hands.advance(60)
         await relay.relay.expiring.run_once()
     meanwhile = relay.relay.polling.ticked_at
