@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from relay.domain.keys import KeyPair, PublicKey, SigningKey
+from relay.domain.lanes import LaneName, key_lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,11 @@ class Client:
     signing_keys: tuple[SigningKey, ...] = field(repr=False)
     default_kind: str
     callback_headers: tuple[CallbackHeader, ...] = ()
+
+    @property
+    def key_lane(self) -> LaneName:
+        """Shared with every other client on its CAMB key."""
+        return key_lane(self.camb_base_url, self.camb_api_key)
 
     @property
     def public_keys(self) -> tuple[PublicKey, ...]:

@@ -11,7 +11,7 @@ from relay.domain.clients import Client
 from relay.domain.deliveries import DeadReason
 from relay.domain.errors import DatabaseUnavailable
 from relay.domain.instants import SECOND, Instant, Span, seconds
-from relay.domain.lanes import LaneName, OriginState, client_of, key_lane, origin_of
+from relay.domain.lanes import LaneName, OriginState, client_of, origin_of
 from relay.storage import lanes, lists
 from relay.storage.engine import Database
 from relay.storage.queue import DELIVERIES, TASKS, DueLane
@@ -69,9 +69,7 @@ class Measuring:
         if client is None:
             return False
         # A task's lane is its client, which is paused with its key.
-        return (
-            key_lane(client.camb_base_url, client.camb_api_key) if lane == client.name else lane
-        ) not in paused
+        return (client.key_lane if lane == client.name else lane) not in paused
 
     def _gauge(self, name: str, claimable: list[DueLane], due: int, held: int, now: Instant) -> None:
         age = max((now - lane.oldest for lane in claimable), default=0)

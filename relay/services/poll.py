@@ -12,7 +12,7 @@ from relay.clock import Clock
 from relay.domain.clients import Client
 from relay.domain.instants import Instant, Span, seconds
 from relay.domain.kinds import KINDS
-from relay.domain.lanes import Budget, LaneName, key_lane
+from relay.domain.lanes import Budget, LaneName
 from relay.domain.pacing import Pace
 from relay.domain.tasks import PollAnswer, PollResult, TaskReport
 from relay.domain.watching import Task
@@ -61,9 +61,7 @@ class Polling(Work[ClaimedPoll]):
         self._camb = camb
         self._committer = committer
         self._clients = clients
-        self._lanes = {
-            name: key_lane(client.camb_base_url, client.camb_api_key) for name, client in clients.items()
-        }
+        self._lanes = {name: client.key_lane for name, client in clients.items()}
         self._policy = policy
         self._announced = announced
         self._rng = rng

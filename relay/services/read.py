@@ -9,7 +9,6 @@ from relay.domain.clients import Client
 from relay.domain.deliveries import RetryPolicy
 from relay.domain.history import Terms
 from relay.domain.ids import RegistrationId
-from relay.domain.lanes import key_lane
 from relay.domain.timeline import timeline
 from relay.domain.watching import LostRule
 from relay.storage import histories, lists, origins, views
@@ -61,8 +60,7 @@ class Reading:
 
     async def timeline(self, client: Client, wanted: RegistrationId) -> Sequence[Step]:
         """Raises NotFound, also for what is another client's."""
-        key = key_lane(client.camb_base_url, client.camb_api_key)
-        history = await self._database.read(histories.read, client.name, wanted, key, MOST_TOLD)
+        history = await self._database.read(histories.read, client.name, wanted, client.key_lane, MOST_TOLD)
         terms = Terms(
             retry=self._retry,
             slots=self._slots,

@@ -1,6 +1,6 @@
 import httpx
 
-from tests.relays import FAILING, HOOK, SUCCESS, RelayInHand
+from tests.relays import FAILING, HOOK, OK, SUCCESS, RelayInHand
 
 
 async def test_what_waits_is_measured(relay: RelayInHand) -> None:
@@ -32,13 +32,14 @@ async def test_what_waits_for_a_pause_is_not_counted_as_due(relay: RelayInHand) 
 
 async def test_what_is_dead_is_measured_by_its_reason(relay: RelayInHand) -> None:
     relay.world.task("ended", SUCCESS)
-    relay.world.hook(HOOK, httpx.Response(410))
+    relay.world.hook(HOOK, httpx.Response(410), OK)
     dead = await relay.register("ended")
     await relay.relay.measuring.run_once()
     before = {
         reason: relay.metric("relay_dead", reason=reason) for reason in ("gone", "exhausted", "blocked")
     }
     await relay.api.post(f"/v1/registrations/{dead}/redeliver")
+    await relay.settle()
 
     await relay.relay.measuring.run_once()
 
