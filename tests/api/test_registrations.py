@@ -120,6 +120,7 @@ async def test_the_single_resource_shows_task_event_and_delivery(relay: RelayInH
     assert resource["delivery"] == {
         "attempts": 1,
         "last_http_status": 500,
+        "last_error": "the callback answered 500",
         "next_attempt_at": "2026-11-18T11:06:47.000Z",
         "delivered_at": None,
         "dead_reason": None,
