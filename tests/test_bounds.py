@@ -8,8 +8,8 @@ from typing import Final
 import pytest
 
 from relay import framing, transport
+from relay.api import fields, requests, schemas
 from relay.api import registrations as calls
-from relay.api import requests, schemas
 from relay.app import MOST_WAITING
 from relay.cli import protocol
 from relay.cli.serving import KEEP_ALIVE_SECONDS
@@ -121,8 +121,8 @@ BOUNDS: Final = (
     Bound(
         who=CALLER,
         what="`task_id` · `callback_url` · `metadata`",
-        value=f"{schemas.MAX_TASK_ID} characters · {MAX_CALLBACK_URL:,} · {size(schemas.MAX_METADATA_BYTES)} and"
-        f" {schemas.MAX_METADATA_DEPTH} levels; a number beyond 64 bits is rounded to a double",
+        value=f"{fields.MAX_TASK_ID} characters · {MAX_CALLBACK_URL:,} · {size(fields.MAX_METADATA_BYTES)} and"
+        f" {fields.MAX_METADATA_DEPTH} levels; a number beyond 64 bits is rounded to a double",
         shown_by="tests/api/test_bad_fields.py::test_a_field_that_breaks_a_rule_is_named_with_the_rule",
     ),
     Bound(

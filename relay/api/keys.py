@@ -1,20 +1,55 @@
 """The keys that notifications are verified with: all of them for whoever asks, and a client's own by its token."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Annotated, Final, Literal
 
 import orjson
+from pydantic import Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
 from relay.api.requests import Callers, parse_query
-from relay.api.schemas import JsonWebKey, JsonWebKeySet, KeyPage, KeySetQuery, PublicKeyResource
+from relay.api.responses import answer
+from relay.api.schemas import Query, Resource
 from relay.domain.clients import Client
 from relay.domain.keys import PublicKey
 
 JWKS_PATH: Final = "/.well-known/jwks.json"
 FRESH_SECONDS: Final = 300
 """How long a receiver may do without asking again. A new key signs beside the old one for longer than that."""
+
+
+class KeySetQuery(Query):
+    key_set: Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")] | None = Field(
+        None, description="Only those of one client, as its `jwks_path` has it."
+    )
+
+
+class JsonWebKey(Resource):
+    """RFC 7517 and RFC 8037; `kid` is the key's RFC 7638 thumbprint."""
+
+    kty: Literal["OKP"] = "OKP"
+    crv: Literal["Ed25519"] = "Ed25519"
+    use: Literal["sig"] = "sig"
+    alg: Literal["EdDSA"] = "EdDSA"
+    kid: str
+    x: str
+
+
+class JsonWebKeySet(Resource):
+    keys: list[JsonWebKey]
+
+
+class PublicKeyResource(Resource):
+    kid: str
+    public_key: str = Field(description="`whpk_` and the key in base64, as Standard Webhooks has it.")
+
+
+class KeyPage(Resource):
+    """Your ed25519 keys, in the order in which they sign."""
+
+    data: list[PublicKeyResource]
+    jwks_path: str = Field(description="Where whoever holds no token reads the same keys, and none besides.")
 
 
 class Keys:
@@ -36,11 +71,11 @@ class Keys:
 
     async def own(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        answer = KeyPage(
+        page = KeyPage(
             data=[PublicKeyResource(kid=key.thumbprint, public_key=key.text) for key in client.public_keys],
             jwks_path=f"{JWKS_PATH}?key_set={client.key_set}",
         )
-        return Response(orjson.dumps(answer.model_dump()), media_type="application/json")
+        return answer(page.model_dump())
 
 
 def _json_web_keys(keys: Iterable[PublicKey]) -> bytes:

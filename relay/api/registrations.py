@@ -11,6 +11,7 @@ from relay.api.lists import ListQuery
 from relay.api.problems import problem_of
 from relay.api.requests import MAX_BATCH_BODY, MAX_BODY, Callers, parse, parse_query, read_json
 from relay.api.resources import attempt_resource, registration_resource
+from relay.api.responses import answer, answer_page
 from relay.api.schemas import AttemptQuery, BatchRequest, RegistrationRequest
 from relay.api.timelines import timeline_resource
 from relay.domain.clients import Client
@@ -34,9 +35,9 @@ class Registrations:
     async def create(self, request: Request) -> Response:
         client = self._callers.identify(request)
         wish = _wish(parse(RegistrationRequest, await read_json(request, MAX_BODY)), client)
-        answer = await self._registering.register(client, wish)
-        headers = {"location": f"/v1/registrations/{answer.view.registration.id}"}
-        return _json(registration_resource(answer.view), 201 if answer.created else 200, headers)
+        stands = await self._registering.register(client, wish)
+        headers = {"location": f"/v1/registrations/{stands.view.registration.id}"}
+        return answer(registration_resource(stands.view), 201 if stands.created else 200, headers)
 
     async def create_batch(self, request: Request) -> Response:
         client = self._callers.identify(request)
@@ -53,41 +54,47 @@ class Registrations:
         good = [wish for wish in wishes if isinstance(wish, Wish)]
         answers = iter(await self._registering.register_all(client, good) if good else ())
         results = [next(answers) if isinstance(wish, Wish) else wish for wish in wishes]
-        return _json({"data": [_item(result, request.scope["request_id"]) for result in results]})
+        return answer({"data": [_item(result, request.scope["request_id"]) for result in results]})
 
     async def list(self, request: Request) -> Response:
         client = self._callers.identify(request)
         query = parse_query(ListQuery, request)
-        page = await self._reading.registrations(query.filter(client.name))
-        shown = page[: query.limit]
-        cursor = shown[-1].registration.id if len(page) > len(shown) else None
-        return _json({"data": [registration_resource(view) for view in shown], "next_cursor": cursor})
+        found = await self._reading.registrations(query.filter(client.name))
+        return answer_page(
+            found,
+            query.limit,
+            shown_as=registration_resource,
+            cursor_of=lambda view: view.registration.id,
+        )
 
     async def read(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        return _json(registration_resource(await self._reading.registration(client.name, _wanted(request))))
+        return answer(registration_resource(await self._reading.registration(client.name, _wanted(request))))
 
     async def attempts(self, request: Request) -> Response:
         client = self._callers.identify(request)
         query = parse_query(AttemptQuery, request)
         after, limit = int(query.cursor or 0), query.limit
-        page = await self._reading.attempts(client.name, _wanted(request), after=after, limit=limit + 1)
-        shown = page[:limit]
-        cursor = str(shown[-1].fence) if len(page) > len(shown) else None
-        return _json({"data": [attempt_resource(view).model_dump() for view in shown], "next_cursor": cursor})
+        found = await self._reading.attempts(client.name, _wanted(request), after=after, limit=limit + 1)
+        return answer_page(
+            found,
+            limit,
+            shown_as=lambda view: attempt_resource(view).model_dump(),
+            cursor_of=lambda view: str(view.fence),
+        )
 
     async def timeline(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        return _json(timeline_resource(await self._reading.timeline(client, _wanted(request))))
+        return answer(timeline_resource(await self._reading.timeline(client, _wanted(request))))
 
     async def cancel(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        return _json(registration_resource(await self._registering.cancel(client.name, _wanted(request))))
+        return answer(registration_resource(await self._registering.cancel(client.name, _wanted(request))))
 
     async def redeliver(self, request: Request) -> Response:
         client = self._callers.identify(request)
         view = await self._registering.redeliver(client.name, _wanted(request))
-        return _json(registration_resource(view), 202)
+        return answer(registration_resource(view), 202)
 
 
 def callback_url(text: str) -> CallbackUrl:
@@ -136,7 +143,3 @@ def _wanted(request: Request) -> RegistrationId:
     if wanted is None:
         raise NotFound("there is no such registration")
     return wanted
-
-
-def _json(content: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), status, headers, media_type="application/json")

@@ -1,39 +1,13 @@
 """What goes over the wire about replays."""
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from relay.api.schemas import DEFAULT_LIMIT, MAX_LIMIT, Body, KindName, Moment, Resource
+from relay.api.fields import GivenMoment, KindName, Moment, Origin
+from relay.api.schemas import Body, PageQuery, Resource
 from relay.domain.instants import parse_rfc3339
-from relay.domain.urls import MAX_CALLBACK_URL, UnusableUrl, parse_callback_url
 
-MAX_MOMENT: Final = 64
-
-
-def _readable(moment: str) -> str:
-    parse_rfc3339(moment)
-    return moment
-
-
-def _origin(text: str) -> str:
-    """As registrations hold it: in lower case and without the scheme's own port."""
-    try:
-        url = parse_callback_url(text)
-    except UnusableUrl as error:
-        raise ValueError(str(error)) from None
-    if url.target != "/":
-        raise ValueError("must be scheme, host and port alone, without path or query")
-    return url.origin
-
-
-GivenMoment = Annotated[
-    str,
-    StringConstraints(max_length=MAX_MOMENT),
-    AfterValidator(_readable),
-    Field(json_schema_extra={"format": "date-time"}),
-]
-Origin = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CALLBACK_URL), AfterValidator(_origin)]
 ReplayCursor = Annotated[str, Field(json_schema_extra={"pattern": "^rpl_[0-9a-f]{32}$"})]
 
 
@@ -63,11 +37,8 @@ class ReplayRequest(Body):
     dry_run: bool = Field(default=False, description="Only count: nothing is changed.")
 
 
-class ReplayListQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class ReplayListQuery(PageQuery):
     cursor: ReplayCursor | None = Field(None, description="`next_cursor` of the page before.")
-    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="How many to answer with.")
 
 
 class ReplayCount(Resource):

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,10 +14,11 @@ from relay.api.replay_schemas import (
     ReplayRequest,
     ReplayResource,
 )
-from relay.api.requests import MAX_BODY, Callers, parse, parse_query, read_json
-from relay.domain.errors import FieldError, InvalidInput, NotFound
+from relay.api.requests import MAX_BODY, Callers, parse, parse_cursor, parse_query, read_json
+from relay.api.responses import answer, answer_page
+from relay.domain.errors import NotFound
 from relay.domain.ids import ReplayId, parse_replay_id
-from relay.domain.instants import Instant, parse_rfc3339, text
+from relay.domain.instants import parse_rfc3339_or_none, text, text_or_none
 from relay.domain.registrations import RegistrationState
 from relay.domain.replays import Replay, ReplayChange, ReplayFilter, ReplayState
 from relay.services.replay import Replays
@@ -36,22 +36,21 @@ class ReplayCalls:
         wanted = _filter(asked.filter)
         if asked.dry_run:
             matching = await self._replays.count(client.name, wanted)
-            return _json(ReplayCount(matching=matching).model_dump())
+            return answer(ReplayCount(matching=matching).model_dump())
         replay = await self._replays.begin(client.name, wanted)
         headers = {"location": f"/v1/replays/{replay.id}"}
-        return _json(_view_resource(ReplayView(replay=replay)), 202, headers)
+        return answer(_view_resource(ReplayView(replay=replay)), 202, headers)
 
     async def list(self, request: Request) -> Response:
         client = self._callers.identify(request)
         query = parse_query(ReplayListQuery, request)
-        page = await self._replays.list(client.name, _cursor(query.cursor), query.limit + 1)
-        shown = page[: query.limit]
-        cursor = shown[-1].id if len(page) > len(shown) else None
-        return _json({"data": [_resource(replay) for replay in shown], "next_cursor": cursor})
+        before = parse_cursor(parse_replay_id, query.cursor)
+        found = await self._replays.list(client.name, before, query.limit + 1)
+        return answer_page(found, query.limit, shown_as=_resource, cursor_of=lambda replay: replay.id)
 
     async def read(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        return _json(_view_resource(await self._replays.read(client.name, _wanted(request))))
+        return answer(_view_resource(await self._replays.read(client.name, _wanted(request))))
 
     async def pause(self, request: Request) -> Response:
         return await self._change(request, ReplayChange.PAUSED)
@@ -64,7 +63,7 @@ class ReplayCalls:
 
     async def _change(self, request: Request, change: ReplayChange) -> Response:
         client = self._callers.identify(request)
-        return _json(_view_resource(await self._replays.change(client.name, _wanted(request), change)))
+        return answer(_view_resource(await self._replays.change(client.name, _wanted(request), change)))
 
 
 def _filter(asked: ReplayFilterRequest) -> ReplayFilter:
@@ -72,8 +71,8 @@ def _filter(asked: ReplayFilterRequest) -> ReplayFilter:
         state=RegistrationState(asked.state),
         kind=asked.kind,
         origin=asked.origin,
-        since=None if asked.since is None else parse_rfc3339(asked.since),
-        until=None if asked.until is None else parse_rfc3339(asked.until),
+        since=parse_rfc3339_or_none(asked.since),
+        until=parse_rfc3339_or_none(asked.until),
     )
 
 
@@ -82,15 +81,6 @@ def _wanted(request: Request) -> ReplayId:
     if wanted is None:
         raise NotFound("there is no such replay")
     return wanted
-
-
-def _cursor(cursor: str | None) -> ReplayId | None:
-    if cursor is None:
-        return None
-    before = parse_replay_id(cursor)
-    if before is None:
-        raise InvalidInput(FieldError(field="cursor", rule="must be the next_cursor of an earlier answer"))
-    return before
 
 
 def _resource(replay: Replay) -> dict[str, Any]:
@@ -103,12 +93,12 @@ def _resource(replay: Replay) -> dict[str, Any]:
                 "state": wanted.state,
                 "kind": wanted.kind,
                 "origin": wanted.origin,
-                "since": _moment(wanted.since),
-                "until": _moment(wanted.until),
+                "since": text_or_none(wanted.since),
+                "until": text_or_none(wanted.until),
             }
         ),
         created_at=text(replay.created_at),
-        closed_at=_moment(replay.closed_at),
+        closed_at=text_or_none(replay.closed_at),
         matching=None if replay.counted is not None else replay.matching,
         replayed=replay.replayed,
         skipped=replay.skipped,
@@ -133,13 +123,5 @@ def _origin(part: Part, *, running: bool) -> dict[str, Any]:
         matching=part.matching,
         replayed=part.replayed,
         held=part.hold.value if running and part.hold is not None else None,
-        held_until=_moment(part.held_until) if running else None,
+        held_until=text_or_none(part.held_until) if running else None,
     ).model_dump()
-
-
-def _moment(instant: Instant | None) -> str | None:
-    return None if instant is None else text(instant)
-
-
-def _json(content: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), status, headers, media_type="application/json")

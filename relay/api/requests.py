@@ -1,7 +1,7 @@
 """What every route asks of a request: who sends it, and a body within its bounds."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -14,6 +14,7 @@ from relay.domain.clients import Client, token_digest
 from relay.domain.errors import FieldError, InvalidInput
 
 Model = TypeVar("Model", bound=BaseModel)
+Id = TypeVar("Id", bound=str)
 
 MAX_BODY: Final = 64 * 1024
 MAX_BATCH_BODY: Final = 8 * 1024 * 1024
@@ -91,6 +92,16 @@ def parse_query(model: type[Model], request: Request) -> Model:
             raise InvalidInput(FieldError(field=name[:MAX_FIELD], rule="must be given once"))
         values[name] = value
     return parse(model, values)
+
+
+def parse_cursor(parse_id: Callable[[str], Id | None], cursor: str | None) -> Id | None:
+    """The id of the last item of the page before. Raises InvalidInput."""
+    if cursor is None:
+        return None
+    before = parse_id(cursor)
+    if before is None:
+        raise InvalidInput(FieldError(field="cursor", rule="must be the next_cursor of an earlier answer"))
+    return before
 
 
 def field_errors(error: ValidationError) -> tuple[FieldError, ...]:

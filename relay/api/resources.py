@@ -13,7 +13,7 @@ from relay.api.schemas import (
     TaskResource,
 )
 from relay.domain.deliveries import Attempt
-from relay.domain.instants import MILLISECOND, Instant, text
+from relay.domain.instants import MILLISECOND, text, text_or_none
 from relay.domain.tasks import PollResult
 from relay.domain.watching import not_found_hint
 from relay.storage.views import AttemptView, DeliveryView, EventView, RegistrationView, TaskView
@@ -84,7 +84,7 @@ def _task(view: TaskView, kind: str) -> TaskResource:
         run_id=view.run_id,
         polls=view.polls,
         last_poll=last_poll,
-        next_poll_at=_moment(view.next_at),
+        next_poll_at=text_or_none(view.next_at),
     )
 
 
@@ -97,11 +97,7 @@ def _delivery(view: DeliveryView) -> DeliveryResource:
         attempts=view.attempts,
         last_http_status=view.last_http_status,
         last_error=view.last_error,
-        next_attempt_at=_moment(view.next_at),
-        delivered_at=_moment(view.delivered_at),
+        next_attempt_at=text_or_none(view.next_at),
+        delivered_at=text_or_none(view.delivered_at),
         dead_reason=None if view.dead_reason is None else view.dead_reason.value,
     )
-
-
-def _moment(instant: Instant | None) -> str | None:
-    return None if instant is None else text(instant)

@@ -12,10 +12,10 @@ from starlette.types import Scope
 
 from relay import __version__
 from relay.api.health import Health
-from relay.api.keys import JWKS_PATH, Keys
+from relay.api.keys import JWKS_PATH, JsonWebKeySet, KeyPage, Keys, KeySetQuery
 from relay.api.lists import ListQuery
 from relay.api.openapi import Operation, document
-from relay.api.origins import Origins
+from relay.api.origins import OriginPage, OriginQuery, Origins
 from relay.api.registrations import Registrations
 from relay.api.replay_schemas import ReplayCount, ReplayListQuery, ReplayPage, ReplayRequest, ReplayResource
 from relay.api.replays import ReplayCalls
@@ -24,11 +24,6 @@ from relay.api.schemas import (
     AttemptQuery,
     BatchRequest,
     BatchResource,
-    JsonWebKeySet,
-    KeyPage,
-    KeySetQuery,
-    OriginPage,
-    OriginQuery,
     RegistrationPage,
     RegistrationRequest,
     RegistrationResource,

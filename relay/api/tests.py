@@ -1,12 +1,12 @@
 """The call `/v1/test`."""
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from relay.api.registrations import callback_url
 from relay.api.requests import MAX_BODY, Callers, parse, read_json
 from relay.api.resources import test_attempt_resource
+from relay.api.responses import answer
 from relay.api.schemas import TestRequest, TestResource
 from relay.domain.errors import FieldError, InvalidInput
 from relay.services.deliver import Delivering
@@ -26,5 +26,5 @@ class TestNotifications:
         if refusal is not None:
             raise InvalidInput(FieldError(field="callback_url", rule=refusal.rule))
         event, attempt = await self._delivering.test(client, url)
-        answer = TestResource(event_id=event, attempt=test_attempt_resource(attempt))
-        return Response(orjson.dumps(answer.model_dump()), media_type="application/json")
+        tested = TestResource(event_id=event, attempt=test_attempt_resource(attempt))
+        return answer(tested.model_dump())

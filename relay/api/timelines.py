@@ -5,9 +5,10 @@ from typing import Any
 
 from pydantic import Field
 
-from relay.api.schemas import Moment, Resource
+from relay.api.fields import Moment
+from relay.api.schemas import Resource
 from relay.domain.chain import Fact, Rule, Step, What
-from relay.domain.instants import text
+from relay.domain.instants import text_or_none
 
 
 class StepResource(Resource):
@@ -32,7 +33,7 @@ def timeline_resource(steps: Sequence[Step]) -> dict[str, Any]:
     return TimelineResource(
         data=[
             StepResource(
-                at=None if step.at is None else text(step.at),
+                at=text_or_none(step.at),
                 what=step.what,
                 planned=step.planned,
                 detail=step.detail,

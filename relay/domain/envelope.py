@@ -5,7 +5,7 @@ from typing import Final
 
 import orjson
 
-from relay.domain.instants import Instant, text
+from relay.domain.instants import Instant, text, text_or_none
 from relay.domain.kinds import KINDS
 from relay.domain.registrations import EventType, Format, Registration
 from relay.domain.tasks import TaskChange, TaskReport
@@ -102,13 +102,9 @@ def _ours(registration: Registration, window: Window) -> dict[str, object]:
     return {
         "registration_id": registration.id,
         "metadata": orjson.Fragment(registration.metadata),
-        "last_seen_pending_at": _moment(window.last_seen_pending_at),
-        "first_seen_terminal_at": _moment(window.first_seen_terminal_at),
+        "last_seen_pending_at": text_or_none(window.last_seen_pending_at),
+        "first_seen_terminal_at": text_or_none(window.first_seen_terminal_at),
     }
-
-
-def _moment(instant: Instant | None) -> str | None:
-    return None if instant is None else text(instant)
 
 
 def _render(type_: EventType, at: Instant, data: dict[str, object]) -> bytes:

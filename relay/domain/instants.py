@@ -40,6 +40,10 @@ def text(instant: Instant) -> str:
     return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
+def text_or_none(instant: Instant | None) -> str | None:
+    return None if instant is None else text(instant)
+
+
 def instant_of(moment: datetime) -> Instant:
     return Instant((moment - _EPOCH) // _MICROSECOND)
 
@@ -59,3 +63,7 @@ def parse_rfc3339(written: str) -> Instant:
     except ValueError:
         raise ValueError("must be a date and time that there is") from None
     return Instant(min(max(instant_of(moment), 0), _LATEST))
+
+
+def parse_rfc3339_or_none(written: str | None) -> Instant | None:
+    return None if written is None else parse_rfc3339(written)

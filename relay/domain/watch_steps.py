@@ -7,7 +7,7 @@ from typing import Final, assert_never
 from relay.domain.chain import Chain, Rule, What, counted, spoken
 from relay.domain.errors import BrokenRule
 from relay.domain.history import History, Notification, Terms
-from relay.domain.instants import Instant, text
+from relay.domain.instants import text, text_or_none
 from relay.domain.registrations import EventType
 from relay.domain.tasks import PollResult
 from relay.domain.watching import not_found_hint
@@ -71,7 +71,7 @@ def add_polled(chain: Chain, history: History, because: int) -> int:
         result=task.last_poll_result,
         http_status=task.last_poll_http_status,
         not_found=task.not_found,
-        last_pending_at=None if task.last_pending_at is None else text(task.last_pending_at),
+        last_pending_at=text_or_none(task.last_pending_at),
     )
 
 
@@ -153,8 +153,8 @@ def _add_seen(chain: Chain, history: History, because: int) -> int:
         rule=Rule.TERMINAL,
         status=history.status,
         run_id=history.run_id,
-        last_seen_pending_at=_moment(pending),
-        first_seen_terminal_at=_moment(seen),
+        last_seen_pending_at=text_or_none(pending),
+        first_seen_terminal_at=text_or_none(seen),
     )
 
 
@@ -170,7 +170,7 @@ def _add_time_over(chain: Chain, history: History, terms: Terms, because: int) -
         detail,
         because=because,
         rule=rule,
-        expires_by=_moment(history.verdict_at),
+        expires_by=text_or_none(history.verdict_at),
     )
 
 
@@ -189,7 +189,3 @@ def _word(history: History) -> str:
 
 def _lifetime(history: History) -> str:
     return spoken(history.registration.expires_at - history.registration.created_at)
-
-
-def _moment(instant: Instant | None) -> str | None:
-    return None if instant is None else text(instant)

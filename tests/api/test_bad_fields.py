@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from relay.api.schemas import MAX_METADATA_BYTES, MAX_TASK_ID
+from relay.api.fields import MAX_METADATA_BYTES, MAX_TASK_ID
 from relay.domain.kinds import KINDS
 from relay.domain.urls import MAX_CALLBACK_URL
 from tests.api.problems import problem, rules

@@ -1,4 +1,5 @@
 import httpx
+import pytest
 
 from relay.domain.registrations import RegistrationState
 from tests.relays import HOOK, SUCCESS, RelayInHand
@@ -96,11 +97,12 @@ async def test_what_is_dead_is_found_by_its_origin_its_reason_and_its_time(relay
     assert await ids(relay, "?dead_reason=gone&until=2026-11-18T12:00:00Z") == [first]
 
 
-async def test_an_origin_that_can_be_none_finds_nothing(relay: RelayInHand) -> None:
-    await relay.register()
+@pytest.mark.parametrize("origin", [HOOK, "https://[hooks.test", "hooks.test"])
+async def test_an_origin_that_can_be_none_is_refused(relay: RelayInHand, origin: str) -> None:
+    answer = await relay.api.get("/v1/registrations", params={"origin": origin})
 
-    assert await ids(relay, "?origin=https://hooks.test/in") == []
-    assert await ids(relay, "?origin=https://[hooks.test") == []
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "origin"
 
 
 async def test_a_time_that_is_none_is_refused(relay: RelayInHand) -> None:
