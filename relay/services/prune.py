@@ -74,7 +74,9 @@ class Pruning:
         before = Instant(self._clock.now() - self._patience)
         more = True
         while more:
-            given_up = await self._database.write(attempts.give_up, before, self._clock.now(), MOST_AT_ONCE)
+            given_up = await self._database.write(
+                attempts.give_up, self._clients.keys(), before, self._clock.now(), MOST_AT_ONCE
+            )
             more = len(given_up) >= MOST_AT_ONCE
             self._metrics.dead.labels(DeadReason.EXHAUSTED).inc(len(given_up))
             for registration in given_up:

@@ -1,6 +1,6 @@
 """Rows of `attempts`, and what they do to deliveries and to the lanes of origins."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Final, assert_never
@@ -66,8 +66,10 @@ _SAVE: Final = Many(
 _FORLORN: Final = (
     select(_D.registration)
     .join_from(deliveries, lanes_table, _D.lane == lanes_table.c.name)
+    .join(registrations, _R.id == _D.registration)
     .where(lanes_table.c.slots == 0, lanes_table.c.failing_since <= bindparam("before"))
     .where(_D.next_at <= bindparam("before"), _D.leased_until.is_(None))
+    .where(_R.client.in_(bindparam("clients", expanding=True)))
     .limit(bindparam("most"))
 )
 _CLOSED: Final = (
@@ -150,12 +152,16 @@ def record(
     ]
 
 
-def give_up(connection: Connection, before: Instant, now: Instant, most: int) -> list[RegistrationId]:
+def give_up(
+    connection: Connection, clients: Collection[str], before: Instant, now: Instant, most: int
+) -> list[RegistrationId]:
     """End up to `most` deliveries that were due by `before`, at paused origins that have failed since then without a break.
 
-    Held by its origin a delivery spends no attempt, so that it would wait for ever for one that is gone.
+    Held by its origin a delivery spends no attempt, so that it would wait for ever for one that is gone. Only those of
+    `clients`: nobody probes the origins of the others, whose work is held until they are configured again.
     """
-    ids = [RegistrationId(id_) for id_ in connection.scalars(_FORLORN, {"before": before, "most": most})]
+    wanted = {"clients": sorted(clients), "before": before, "most": most}
+    ids = [RegistrationId(id_) for id_ in connection.scalars(_FORLORN, wanted)]
     locked = _locked(connection, sorted(ids)) if ids else {}
     forlorn = {
         id_: row

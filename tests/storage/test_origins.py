@@ -94,7 +94,7 @@ async def test_outcomes_of_one_batch_are_told_in_the_order_in_which_they_ended(s
 async def test_whatever_died_while_it_was_looked_at_is_not_given_up_twice(store: Store) -> None:
     await paused(store)
     store.time.advance(2 * HOUR)
-    patient = partial(attempts.give_up, before=store.now, now=store.now, most=500)
+    patient = partial(attempts.give_up, clients=["shop"], before=store.now, now=store.now, most=500)
 
     first, second = await overlapping(store, patient, patient)
 
@@ -108,10 +108,20 @@ async def test_what_is_being_tried_is_not_given_up(store: Store) -> None:
     store.time.advance(2 * HOUR)
     (probe,) = (await store.claim_deliveries()).rows
 
-    given_up = await store.write(attempts.give_up, store.now, store.now, 500)
+    given_up = await store.write(attempts.give_up, ["shop"], store.now, store.now, 500)
 
     assert probe.registration not in given_up
     assert len(given_up) == 2
+
+
+async def test_what_is_held_for_a_client_that_is_not_configured_is_not_given_up(store: Store) -> None:
+    await paused(store)
+    store.time.advance(2 * HOUR)
+
+    given_up = await store.write(attempts.give_up, ["bank"], store.now, store.now, 500)
+
+    assert not given_up
+    assert await store.value("SELECT count(*) FROM deliveries WHERE next_at IS NOT NULL") == 3
 
 
 async def test_an_origin_is_listed_while_it_is_held_back_though_nothing_waits_for_it(store: Store) -> None:
