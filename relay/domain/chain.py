@@ -31,7 +31,6 @@ class What(StrEnum):
     CANCELLED = "cancelled"
 
 
-FINAL: Final = frozenset({What.DELIVERED, What.DEAD, What.CANCELLED})
 PLANNED: Final = frozenset({What.NEXT_POLL, What.NEXT_TRY})
 
 

@@ -48,7 +48,6 @@ TASK_TRANSITIONS: Final[Mapping[tuple[TaskState, TaskChange], TaskState]] = Mapp
 )
 
 TERMINAL_STATES: Final = frozenset({TaskState.SUCCEEDED, TaskState.FAILED})
-OPEN_STATES: Final = frozenset(TaskState) - TERMINAL_STATES
 
 
 def after_change(state: TaskState, change: TaskChange) -> TaskState:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from relay.domain.chain import FINAL, Step, What
+from relay.domain.chain import Step, What
+
+FINAL = {What.DELIVERED, What.DEAD, What.CANCELLED}
 
 
 def hold(steps: Sequence[Step]) -> None:
