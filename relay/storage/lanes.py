@@ -10,6 +10,9 @@ from relay.domain.lanes import Cause, Lane, LaneName
 from relay.storage.many import Many
 from relay.storage.tables import deliveries, lanes
 
+_MOST_NAMED: Final = 10_000
+"""In one statement: PostgreSQL takes 32,767 parameters, and SQLite 32,766 unless it was built for more."""
+
 _ALL: Final = tuple(lanes.c)
 _MAKE: Final = text(
     "INSERT INTO lanes (name, spent_until, paused_until, paused_at, failures) VALUES (:name, 0, 0, 0, 0)"
@@ -114,7 +117,11 @@ def read(connection: Connection, names: Collection[LaneName]) -> dict[LaneName, 
 
 def lock_free(connection: Connection, names: Collection[LaneName]) -> dict[LaneName, Lane]:
     """Those of the lanes that nobody else has locked, locked until the transaction ends."""
-    return _by_name(connection.execute(_LOCK_FREE, {"names": sorted(names)})) if names else {}
+    ordered = sorted(names)
+    found: dict[LaneName, Lane] = {}
+    for begin in range(0, len(ordered), _MOST_NAMED):
+        found |= _by_name(connection.execute(_LOCK_FREE, {"names": ordered[begin : begin + _MOST_NAMED]}))
+    return found
 
 
 def paused(connection: Connection, now: Instant) -> dict[LaneName, Instant]:

@@ -2,12 +2,15 @@
 
 from functools import partial
 
+from sqlalchemy import insert
+
 from relay.domain.deliveries import Accepted, Rejected
 from relay.domain.instants import HOUR, MINUTE, SECOND, Instant, Span
-from relay.domain.lanes import LaneName, OriginState
+from relay.domain.lanes import Lane, LaneName, OriginState
 from relay.domain.registrations import RegistrationState
 from relay.storage import attempts, deliveries, lanes, origins
 from relay.storage.queue import Look
+from relay.storage.tables import lanes as lanes_table
 from tests.storage.interleaving import overlapping
 from tests.storage.store import HOOK, Store
 
@@ -49,6 +52,20 @@ async def test_a_probe_holds_its_origin_for_everybody_until_its_deadline(store: 
     after = await store.claim_deliveries()
 
     assert (len(before.rows), len(after.rows)) == (0, 1)
+
+
+async def test_more_origins_than_a_statement_has_parameters_can_be_probed_at_once(store: Store) -> None:
+    names = [LaneName(f"shop https://{number:05}.example") for number in range(33_000)]
+    made = [Lane(name=name, slots=0) for name in names]
+    rows = [
+        {"name": name, "spent_until": 0, "paused_until": 0, "paused_at": 0, "failures": 0, "slots": 0}
+        for name in names
+    ]
+    await store.write(lambda connection: connection.execute(insert(lanes_table), rows))
+
+    locked = await store.write(lanes.lock_free, names)
+
+    assert list(locked.values()) == made
 
 
 async def test_a_success_at_an_origin_with_all_its_slots_touches_no_lane(store: Store) -> None:
