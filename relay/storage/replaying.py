@@ -14,7 +14,7 @@ from sqlalchemy import (
 
 from relay.domain.ids import RegistrationId, ReplayId, TaskRef
 from relay.domain.instants import Instant
-from relay.domain.lanes import LaneName, origin_lane
+from relay.domain.lanes import Lane, origin_lane
 from relay.domain.replays import (
     MOST_DUE,
     Replay,
@@ -24,7 +24,7 @@ from relay.domain.replays import (
     after_change,
     room,
 )
-from relay.storage import tasks
+from relay.storage import lanes, tasks
 from relay.storage.many import Many
 from relay.storage.redelivery import begin_round
 from relay.storage.replay_walk import look_statement
@@ -32,7 +32,6 @@ from relay.storage.replays import replay_of
 from relay.storage.tables import (
     AnyRow,
     deliveries,
-    lanes,
     registrations,
     replay_parts,
     replays,
@@ -57,9 +56,6 @@ _DUE_PARTS: Final = (
     .limit(MOST_PARTS)
 )
 _ANY_OPEN: Final = select(_P.origin).where(_P.replay == bindparam("id"), _P.next_at.is_not(None)).limit(1)
-_LANES: Final = select(lanes.c.name, lanes.c.paused_until, lanes.c.slots).where(
-    lanes.c.name.in_(bindparam("names", expanding=True))
-)
 _SOME_DUE: Final = (
     select(deliveries.c.registration)
     .where(deliveries.c.lane == bindparam("lane"), deliveries.c.next_at <= bindparam("now"))
@@ -141,13 +137,14 @@ def step(connection: Connection, wanted: ReplayId, now: Instant) -> Step | None:
 def _look(connection: Connection, replay: Replay, parts: Iterable[AnyRow], now: Instant) -> list[_Look]:
     """Parts that the step has nothing left for stay due, and are the first of the next."""
     names = {part.origin: origin_lane(replay.client, part.origin) for part in parts}
-    found = {row.name: row for row in connection.execute(_LANES, {"names": sorted(names.values())})}
+    known = lanes.read(connection, names.values())
     looks: list[_Look] = []
     to_look_at, to_replay = MOST_LOOKED_AT, MOST_REPLAYED
     for part in parts:
         if not to_look_at or not to_replay:
             break
-        free = _room(connection, names[part.origin], found, now)
+        name = names[part.origin]
+        free = _room(connection, known.get(name, Lane(name=name)), now)
         if isinstance(free, Wait):
             looks.append(_Look(part=part, cursor=part.cursor, next_at=free.next_at, wait=free))
             continue
@@ -164,14 +161,9 @@ def _look(connection: Connection, replay: Replay, parts: Iterable[AnyRow], now: 
     return looks
 
 
-def _room(
-    connection: Connection, lane: LaneName, found: Mapping[LaneName, AnyRow], now: Instant
-) -> int | Wait:
-    row = found.get(lane)
-    due = connection.execute(_DUE, {"lane": lane, "now": now}).scalar_one()
-    if row is None:
-        return room(now, paused_until=Instant(0), slots=None, due=due)
-    return room(now, paused_until=row.paused_until, slots=row.slots, due=due)
+def _room(connection: Connection, lane: Lane, now: Instant) -> int | Wait:
+    due = connection.execute(_DUE, {"lane": lane.name, "now": now}).scalar_one()
+    return room(now, paused_until=lane.paused_until, slots=lane.slots, due=due)
 
 
 def _begin(
