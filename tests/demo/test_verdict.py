@@ -49,6 +49,7 @@ def registration(**other: object) -> RegistrationResource:
         "delivery": {
             "attempts": 1,
             "last_http_status": 200,
+            "last_error": None,
             "next_attempt_at": None,
             "delivered_at": SEEN_AT,
             "dead_reason": None,
@@ -61,6 +62,7 @@ def delivery(dead_reason: str) -> dict[str, object]:
     return {
         "attempts": 1,
         "last_http_status": 410,
+        "last_error": "the callback answered 410",
         "next_attempt_at": None,
         "delivered_at": None,
         "dead_reason": dead_reason,
