@@ -22,6 +22,11 @@ def _emptying(table: Table) -> str:
 
 
 _EMPTY: Final = " ".join(_emptying(table) for table in reversed(tables.metadata.sorted_tables))
+_ALONE: Final = f"""
+SELECT pg_terminate_backend(pid, {1_000 * PATIENCE_SECONDS}) FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""  # noqa: S608 - our own number
+"""Waits for their ends: only then has a connection reported what it counted."""
 _LEFT: Final = """
 SELECT array_agg(line ORDER BY line) FROM (
   SELECT concat_ws(' ', 'relation', oid, xmin, reltuples) FROM pg_class WHERE relnamespace = 'public'::regnamespace
@@ -29,11 +34,12 @@ SELECT array_agg(line ORDER BY line) FROM (
   UNION ALL SELECT concat_ws(' ', 'function', oid, xmin) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
   UNION ALL SELECT concat_ws(' ', 'setting', setconfig) FROM pg_db_role_setting
     WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+  UNION ALL SELECT concat_ws(' ', 'deadlocks', deadlocks) FROM pg_stat_database WHERE datname = current_database()
   UNION ALL SELECT concat_ws(' ', 'fact', name, value) FROM facts
   UNION ALL SELECT concat_ws(' ', 'revision', version_num) FROM alembic_version
 ) AS lines (line)
 """
-"""Every row of the catalogue that a statement on the schema writes, and what ANALYZE has estimated."""
+"""Every row of the catalogue that a statement on the schema writes, what ANALYZE has estimated and what tests count."""
 _BYTES: Final = "SELECT sum(pg_table_size(oid)) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
 
 
@@ -75,6 +81,7 @@ class MigratedDatabases:
         """What is in it beside rows, once they are deleted."""
         connection = await asyncpg.connect(self._server.url_for(name), timeout=PATIENCE_SECONDS)
         try:
+            await connection.execute(_ALONE)
             await connection.execute(f"SET lock_timeout = '{PATIENCE_SECONDS}s'; {_EMPTY}")
             left: list[str] = await connection.fetchval(_LEFT)
             bytes_: int = await connection.fetchval(_BYTES)
