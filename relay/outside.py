@@ -11,7 +11,7 @@ from relay.transport import AiohttpTransport, tls_context
 from relay.webhook.guard import GuardedTransport
 from relay.webhook.names import Lookup, SystemNames
 
-LOOKUP_THREADS: Final = 256  # started when they are needed: as many hanging names hold nobody else up
+LOOKUP_THREADS: Final = 1_024  # started when they are needed: as many hanging names hold nobody else up
 
 
 class Outside:

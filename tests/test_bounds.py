@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from relay import framing, transport
-from relay.api import fields, requests, schemas
+from relay.api import fields, replays, requests, schemas
 from relay.api import registrations as calls
 from relay.app import MOST_WAITING
 from relay.cli import protocol
@@ -142,6 +142,12 @@ BOUNDS: Final = (
         what="what a refusal repeats of a request",
         value=f"{requests.MAX_ERRORS} rules of {requests.MAX_FIELD} characters of their fields' names",
         shown_by="tests/api/test_growth.py::test_a_parameter_that_is_given_twice_is_named_in_short",
+    ),
+    Bound(
+        who=CALLER,
+        what="dry runs of a client at once",
+        value=f"{replays.MAX_COUNTS}, then 429",
+        shown_by="tests/services/test_replaying.py::test_a_client_counts_only_so_much_at_once",
     ),
     Bound(
         who=CALLER,

@@ -1,6 +1,7 @@
 """The calls under `/v1/replays`."""
 
-from typing import Any
+from collections import Counter
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from relay.api.replay_schemas import (
 )
 from relay.api.requests import MAX_BODY, Callers, parse, parse_cursor, parse_query, read_json
 from relay.api.responses import answer, answer_page
-from relay.domain.errors import NotFound
+from relay.domain.errors import NotFound, TooMany
 from relay.domain.ids import ReplayId, parse_replay_id
 from relay.domain.instants import parse_rfc3339_or_none, text, text_or_none
 from relay.domain.registrations import RegistrationState
@@ -24,22 +25,35 @@ from relay.domain.replays import Replay, ReplayChange, ReplayFilter, ReplayState
 from relay.services.replay import Replays
 from relay.storage.replays import Part, ReplayView
 
+MAX_COUNTS: Final = 2
+
 
 class ReplayCalls:
     def __init__(self, callers: Callers, replays: Replays) -> None:
         self._callers = callers
         self._replays = replays
+        self._counting: Counter[str] = Counter()
 
     async def create(self, request: Request) -> Response:
         client = self._callers.identify(request)
         asked = parse(ReplayRequest, await read_json(request, MAX_BODY))
         wanted = _filter(asked.filter)
         if asked.dry_run:
-            matching = await self._replays.count(client.name, wanted)
+            matching = await self._counted(client.name, wanted)
             return answer(ReplayCount(matching=matching).model_dump())
         replay = await self._replays.begin(client.name, wanted)
         headers = {"location": f"/v1/replays/{replay.id}"}
         return answer(_view_resource(ReplayView(replay=replay)), 202, headers)
+
+    async def _counted(self, client: str, wanted: ReplayFilter) -> int:
+        """Raises TooMany: a count reads everything that has ended, and on SQLite there is one reader."""
+        if self._counting[client] == MAX_COUNTS:
+            raise TooMany(f"{MAX_COUNTS} dry runs of this client are under way", retry_after=1)
+        self._counting[client] += 1
+        try:
+            return await self._replays.count(client, wanted)
+        finally:
+            self._counting[client] -= 1
 
     async def list(self, request: Request) -> Response:
         client = self._callers.identify(request)

@@ -1,5 +1,7 @@
 """Replays through the whole relay, on a clock moved by hand."""
 
+import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -275,3 +277,24 @@ async def test_replays_go_with_what_is_finished(relay: RelayInHand) -> None:
 
     assert kept.status_code == 200
     assert (await relay.api.get(f"/v1/replays/{replay}")).status_code == 404
+
+
+async def test_a_client_counts_only_so_much_at_once(relay: RelayInHand) -> None:
+    busy = threading.Event()
+    reading = asyncio.ensure_future(relay.relay.database.read(lambda _: busy.wait(10)))
+    ask = {"filter": {}, "dry_run": True}
+    counts = [asyncio.ensure_future(relay.api.post("/v1/replays", json=ask)) for _ in range(2)]
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+    refused = await relay.api.post("/v1/replays", json=ask)
+    other = asyncio.ensure_future(relay.other.post("/v1/replays", json=ask))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    busy.set()
+    await reading
+    answers = await asyncio.gather(*counts, other)
+    again = await relay.api.post("/v1/replays", json=ask)
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert {answer.status_code for answer in (*answers, again)} == {200}
