@@ -163,7 +163,7 @@ class Relay:
             clients=self.clients,
             finished=span_of(settings.retention.finished),
             dead=None if dead is None else span_of(dead),
-            patience=retry_policy(settings).whole,
+            patience=retry_policy(settings).patience,
             clock=clock,
             metrics=self.metrics,
         )
@@ -265,8 +265,9 @@ class Relay:
         if self.works:
             alone = self._file_lock is not None
             await self.database.write(
-                queue.begin, self.clock.now(), longest_waits(self.settings), alone=alone
+                queue.begin, self.clock.now(), longest_waits(self.settings), last_seen, alone=alone
             )
+            await self._note_seen()
 
     async def _note_seen(self) -> None:
         """When a worker was last alive is what the next start holds its clock against."""

@@ -81,6 +81,7 @@ def slot_policy(settings: Settings) -> SlotPolicy:
         most=delivery.concurrency_per_origin,
         first_pause=span_of(delivery.pause_without_retry_after),
         longest_pause=span_of(delivery.longest_pause),
+        patience=retry_policy(settings).patience,
     )
 
 

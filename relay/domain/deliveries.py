@@ -143,9 +143,9 @@ class RetryPolicy:
     pause_without_retry_after: Span
 
     @property
-    def whole(self) -> Span:
-        """From the first try to the last, at the least."""
-        return Span(sum(self.schedule))
+    def patience(self) -> Span:
+        """How long a delivery waits for an origin that fails without a break: the whole schedule, and a pause asked for."""
+        return Span(sum(self.schedule) + self.retry_after_ceiling)
 
     def decide(self, attempt: Attempt, *, tries: int, chance: float) -> Decision:
         """`tries` counts this round's recorded attempts, this one included; `chance` is uniform in [0, 1)."""
@@ -176,7 +176,9 @@ class RetryPolicy:
                 failed = status >= SERVER_ERRORS or status == REQUEST_TIMEOUT
                 signal = Signal.FAILED if failed else Signal.ANSWERED
             case Unreachable():
-                signal = Signal.FAILED
+                return Word(
+                    signal=Signal.FAILED, begun=attempt.started_at, ended=attempt.ended_at, answered=False
+                )
             case Blocked():
                 return None
             case _:

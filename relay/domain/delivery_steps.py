@@ -6,7 +6,7 @@ from relay.domain.chain import Chain, Rule, What, counted, spoken
 from relay.domain.deliveries import DeadReason
 from relay.domain.history import Notification, Terms, Tried
 from relay.domain.ids import RegistrationId, event_id_of
-from relay.domain.instants import MILLISECOND, SECOND, Instant, Span, text
+from relay.domain.instants import MILLISECOND, SECOND, Instant, Span, text, text_or_none
 from relay.domain.lanes import Cause, Lane
 
 _ACCEPTED = "accepted"
@@ -155,7 +155,7 @@ def _add_held(chain: Chain, lane: Lane, due: Instant, terms: Terms, because: int
         cause=lane.cause,
         until=text(lane.paused_until) if paused else None,
         slots=lane.room(terms.slots, terms.now),
-        failing_since=None if lane.failing_since is None else text(lane.failing_since),
+        failing_since=text_or_none(lane.failing_since),
     )
 
 
@@ -172,7 +172,7 @@ def _cause(lane: Lane, terms: Terms) -> str:
             return f"the origin keeps failing, and is left alone until {text(lane.paused_until)}{since}"
         case Cause.PROBING:
             return f"one attempt is finding out whether the origin is back{since}"
-        case None:
+        case Cause.RECOVERING | None:
             return f"the origin is paused until {text(lane.paused_until)}"
         case _:
             assert_never(lane.cause)
@@ -213,7 +213,7 @@ def _dead(event: Notification, reason: DeadReason, terms: Terms) -> str:
         case DeadReason.EXHAUSTED if event.failures <= len(terms.retry.schedule):
             return (
                 f"given up after {counted(event.failures, 'attempt')}{_over(event)}: its origin failed without a break"
-                f" for as long as the whole schedule takes, {spoken(terms.retry.whole)}"
+                f" for longer than the whole schedule and a Retry-After take, {spoken(terms.retry.patience)}"
             )
         case DeadReason.EXHAUSTED:
             came_to = "" if last is None else f": the last {_came_to(last)}"

@@ -68,6 +68,8 @@ class Cause(StrEnum):
     FAILING = "failing"
     PROBING = "probing"
     """Its pause is over, and one attempt at a time finds out whether it is back."""
+    RECOVERING = "recovering"
+    """It answers again, and gets a slot for each success."""
 
 
 class OriginState(StrEnum):
@@ -103,22 +105,37 @@ NEXT_SLOTS: Final[Mapping[Signal, Callable[[int], int]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """A signal with its attempt's times; `pause` is how long the origin asked to be left alone, for `cause`."""
+    """A signal with its attempt's times; `pause` is how long the origin asked to be left alone, for `cause`.
+
+    `answered` is whether there was an answer at all, whatever it said.
+    """
 
     signal: Signal
     begun: Instant
     ended: Instant
+    answered: bool = True
     pause: Span = Span(0)
     cause: Cause = Cause.FAILING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotPolicy:
-    """`most` slots while all is well; pauses that nobody asked for double from `first_pause` to `longest_pause`."""
+    """`most` slots while all is well; an origin that fails is paused for `first_pause`.
+
+    For one that does not answer at all that doubles up to `longest_pause`, until it has failed for `patience`: from then on
+    a probe is the one try that each of those which wait gets before it is given up.
+    """
 
     most: int
     first_pause: Span
     longest_pause: Span
+    patience: Span
+
+    def pause(self, word: Word, failures: int, failing_since: Instant) -> Span:
+        """After so many pauses in a row."""
+        if word.answered or word.ended - failing_since > self.patience:
+            return self.first_pause
+        return Span(min(self.first_pause << min(failures, 16), max(self.longest_pause, self.first_pause)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,23 +188,16 @@ class Lane:
             return replace(
                 self,
                 slots=None if whole else slots,
-                cause=None if whole else self.cause,
+                cause=None if whole else Cause.RECOVERING,
                 paused_until=Instant(0),
                 failures=0,
                 failing_since=None,
             )
-        lane = replace(
-            self,
-            slots=slots,
-            paused_at=word.ended,
-            failing_since=self.failing_since or word.ended,
-            cause=Cause.FAILING,
-        )
+        since = self.failing_since or word.ended
+        lane = replace(self, slots=slots, paused_at=word.ended, failing_since=since, cause=Cause.FAILING)
         if slots:
             return lane
-        pause = min(
-            policy.first_pause << min(self.failures, 16), max(policy.longest_pause, policy.first_pause)
-        )
+        pause = policy.pause(word, self.failures, since)
         return replace(lane, failures=self.failures + 1, paused_until=Instant(word.ended + pause))
 
     def _rests_through(self, word: Word) -> bool:

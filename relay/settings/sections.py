@@ -221,7 +221,7 @@ class DeliverySettings(Section):
         timedelta(minutes=5),
         ge=_INSTANT,
         le=timedelta(days=1),
-        description="How long an origin that keeps failing is left alone at most: each failed probe doubles its "
+        description="How long an origin that does not answer is left alone at most: each failed probe doubles its "
         "pause up to this. PT0.01S to P1D.",
     )
 

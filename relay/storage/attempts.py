@@ -68,7 +68,7 @@ _FORLORN: Final = (
     .join_from(deliveries, lanes_table, _D.lane == lanes_table.c.name)
     .join(registrations, _R.id == _D.registration)
     .where(lanes_table.c.slots == 0, lanes_table.c.failing_since <= bindparam("before"))
-    .where(_D.next_at <= bindparam("before"), _D.leased_until.is_(None))
+    .where(_D.next_at <= bindparam("before"), _D.leased_until.is_(None), _D.failures > 0)
     .where(_R.client.in_(bindparam("clients", expanding=True)))
     .limit(bindparam("most"))
 )
@@ -157,8 +157,9 @@ def give_up(
 ) -> list[RegistrationId]:
     """End up to `most` deliveries that were due by `before`, at paused origins that have failed since then without a break.
 
-    Held by its origin a delivery spends no attempt, so that it would wait for ever for one that is gone. Only those of
-    `clients`: nobody probes the origins of the others, whose work is held until they are configured again.
+    Held by its origin a delivery spends no attempt, so that it would wait for ever for one that is gone. One that has not
+    been tried at all in its round is waited for. Only those of `clients`: nobody probes the origins of the others, whose
+    work is held until they are configured again.
     """
     wanted = {"clients": sorted(clients), "before": before, "most": most}
     ids = [RegistrationId(id_) for id_ in connection.scalars(_FORLORN, wanted)]
@@ -166,7 +167,7 @@ def give_up(
     forlorn = {
         id_: row
         for id_, row in locked.items()
-        if row.next_at is not None and row.next_at <= before and row.leased_until is None
+        if row.failures and row.next_at is not None and row.next_at <= before and row.leased_until is None
     }
     given_up = {
         id_: replace(

@@ -105,7 +105,8 @@ def claim(connection: Connection, wanted: DeliveryClaim, look: Look) -> Claim[Cl
         _claimed(row, contents[row.registration], wanted, held_back=row.lane in held_back) for row in rows
     ]
     taken = Counter(item.lane for item in claimed)
-    lanes.save(connection, [lane.probed(wanted.answer_by) for name, lane in probing.items() if taken[name]])
+    probed = [lane for name, lane in probing.items() if taken[name] and lane.to_be_probed]
+    lanes.save(connection, [lane.probed(wanted.answer_by) for lane in probed])
     return Claim(rows=claimed, more=more_is_due(due, takes, taken), last=shares.last)
 
 

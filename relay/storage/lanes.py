@@ -3,7 +3,20 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, Result, RowMapping, bindparam, delete, exists, or_, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Result,
+    RowMapping,
+    bindparam,
+    case,
+    delete,
+    exists,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from relay.domain.instants import Instant
 from relay.domain.lanes import Cause, Lane, LaneName
@@ -49,6 +62,14 @@ _SAVE: Final = Many(
 _PAUSED: Final = select(lanes.c.name, lanes.c.paused_until).where(lanes.c.paused_until > bindparam("b_now"))
 _PULL_IN: Final = (
     update(lanes).where(lanes.c.paused_until > bindparam("b_latest")).values(paused_until=bindparam("b_now"))
+)
+_LATER: Final = lanes.c.failing_since + bindparam("b_absence", type_=BigInteger)
+_FORGIVE: Final = (
+    update(lanes)
+    .where(lanes.c.failing_since.is_not(None))
+    .values(
+        failing_since=case((bindparam("b_now") > _LATER, _LATER), else_=bindparam("b_now", type_=BigInteger))
+    )
 )
 _FORGET: Final = (
     delete(lanes)
@@ -133,6 +154,11 @@ def paused(connection: Connection, now: Instant) -> dict[LaneName, Instant]:
 def pull_in(connection: Connection, now: Instant, longest: int) -> None:
     """End the pauses that last longer than any pause may."""
     connection.execute(_PULL_IN, {"b_latest": now + longest, "b_now": now})
+
+
+def forgive(connection: Connection, absence: int, now: Instant) -> None:
+    """Leave so long out of the time that origins have been failing for."""
+    connection.execute(_FORGIVE, {"b_absence": absence, "b_now": now})
 
 
 def forget(connection: Connection, before: Instant) -> int:

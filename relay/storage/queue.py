@@ -266,11 +266,21 @@ def more_is_due(due: Iterable[LaneName], takes: Iterable[Take], taken: Mapping[L
     return any(taken.get(lane, 0) >= asked.get(lane, 0) for lane in due)
 
 
-def begin(connection: Connection, now: Instant, longest: Mapping[Queue, int], *, alone: bool) -> None:
+def begin(
+    connection: Connection,
+    now: Instant,
+    longest: Mapping[Queue, int],
+    last_seen: Instant | None,
+    *,
+    alone: bool,
+) -> None:
     """What a process does before its first claim; `alone` where no other process can work on this database.
 
-    What waits for more than the longest of its waits was written by a clock that ran ahead.
+    What waits for more than the longest of its waits was written by a clock that ran ahead. While no worker was alive, from
+    `last_seen` until now, no origin has failed anybody.
     """
+    if last_seen is not None:
+        lanes.forgive(connection, now - last_seen, now)
     for queue, wait in longest.items():
         if alone:
             queue.release_all(connection, now)

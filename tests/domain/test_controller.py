@@ -11,7 +11,7 @@ from relay.domain.lanes import NEXT_SLOTS, Cause, Lane, LaneName, Signal, SlotPo
 
 NOON = Instant(1_795_435_200 * SECOND)
 WHOLE = Lane(name=LaneName("shop https://hooks.example"))
-POLICY = SlotPolicy(most=8, first_pause=Span(5 * SECOND), longest_pause=Span(5 * MINUTE))
+POLICY = SlotPolicy(most=8, first_pause=Span(5 * SECOND), longest_pause=Span(5 * MINUTE), patience=Span(HOUR))
 
 
 def at(seconds: float) -> Instant:
@@ -35,9 +35,13 @@ def told(lane: Lane, *words: Word) -> Lane:
     return lane
 
 
+def unanswered(ended: float, *, begun: float | None = None) -> Word:
+    return replace(word(Signal.FAILED, ended, begun=begun), answered=False)
+
+
 def failed_down(until: float = 0) -> Lane:
     """Four failures in a row, the last of them at `until`: paused for the first time."""
-    return told(WHOLE, *(word(Signal.FAILED, until - 3 + number) for number in range(4)))
+    return told(WHOLE, *(unanswered(until - 3 + number) for number in range(4)))
 
 
 def test_the_table_says_what_each_signal_makes_of_the_slots() -> None:
@@ -89,16 +93,37 @@ def test_an_origin_that_is_back_gets_a_ramp_of_one_slot_for_each_success() -> No
     assert (lane.slots, lane.cause, lane.failing_since, lane.failures) == (None, None, None, 0)
 
 
-def test_each_probe_that_fails_doubles_the_pause_up_to_the_longest() -> None:
+def test_each_probe_that_is_not_answered_doubles_the_pause_up_to_the_longest() -> None:
     lane, now, pauses = failed_down(), 0.0, []
 
     for _ in range(8):
         now = (lane.paused_until - NOON) / SECOND
-        lane = told(lane.probed(at(now + 15)), word(Signal.FAILED, now + 1, begun=now))
+        lane = told(lane.probed(at(now + 15)), unanswered(now + 1, begun=now))
         pauses.append((lane.paused_until - at(now + 1)) // SECOND)
 
     assert pauses == [10, 20, 40, 80, 160, 300, 300, 300]
     assert lane.failing_since == at(-3)
+
+
+def test_an_origin_that_answers_though_it_fails_is_asked_again_after_the_first_pause_every_time() -> None:
+    lane, now, pauses = failed_down(), 0.0, []
+
+    for _ in range(4):
+        now = (lane.paused_until - NOON) / SECOND
+        lane = told(lane.probed(at(now + 15)), word(Signal.FAILED, now + 1, begun=now))
+        pauses.append((lane.paused_until - at(now + 1)) // SECOND)
+
+    assert pauses == [5, 5, 5, 5]
+
+
+def test_once_patience_is_over_each_of_those_that_wait_gets_its_try_soon() -> None:
+    lane = failed_down().probed(at(3_600))
+
+    patient = told(lane, unanswered(3_597, begun=3_590))
+    impatient = told(lane, unanswered(3_598, begun=3_590))
+
+    assert patient.paused_until == at(3_597 + 10)
+    assert impatient.paused_until == at(3_598 + 5)
 
 
 def test_a_success_between_makes_the_pauses_begin_at_the_first_one_again() -> None:
@@ -163,7 +188,7 @@ def test_a_probe_that_is_answered_at_all_ends_the_pause_and_only_a_success_widen
     lane = told(failed_down().probed(at(20)), word(signal, 6, begun=5))
 
     assert lane.room(8, at(6)) == room
-    assert lane.failing_since is None
+    assert (lane.failing_since, lane.cause) == (None, Cause.RECOVERING)
 
 
 def test_an_origin_with_all_its_slots_has_nothing_to_remember() -> None:

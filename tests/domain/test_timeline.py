@@ -464,8 +464,8 @@ DEAD = {"next_at": None, "ended_at": at(270_011), "attempts": 4, "failures": 4}
         (
             {"dead_reason": DeadReason.EXHAUSTED, "failures": 1},
             (
-                "given up after 1 attempt over 75 h: its origin failed without a break for as long as the whole schedule"
-                " takes, 2 h"
+                "given up after 1 attempt over 75 h: its origin failed without a break for longer than the whole schedule"
+                " and a Retry-After take, 26 h"
             ),
         ),
         ({"dead_reason": DeadReason.GONE}, "given up: the callback answered 410, it is gone for good"),

@@ -42,7 +42,7 @@ RETRY_POLICY = RetryPolicy(
     retry_after_ceiling=Span(7 * DAY),
     pause_without_retry_after=Span(5 * SECOND),
 )
-SLOTS = SlotPolicy(most=8, first_pause=Span(5 * SECOND), longest_pause=Span(5 * MINUTE))
+SLOTS = SlotPolicy(most=8, first_pause=Span(5 * SECOND), longest_pause=Span(5 * MINUTE), patience=Span(DAY))
 LOST = LostRule(answers=3, grace=Span(10 * MINUTE))
 
 NOT_FOUND = UpstreamError(result=PollResult.NOT_FOUND, http_status=404)

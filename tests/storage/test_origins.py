@@ -5,7 +5,7 @@ from functools import partial
 from sqlalchemy import insert
 
 from relay.domain.deliveries import Accepted, Rejected
-from relay.domain.instants import HOUR, MINUTE, SECOND, Instant, Span
+from relay.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant, Span
 from relay.domain.lanes import Lane, LaneName, OriginState
 from relay.domain.registrations import RegistrationState
 from relay.storage import attempts, deliveries, lanes, origins
@@ -110,6 +110,7 @@ async def test_outcomes_of_one_batch_are_told_in_the_order_in_which_they_ended(s
 
 async def test_whatever_died_while_it_was_looked_at_is_not_given_up_twice(store: Store) -> None:
     await paused(store)
+    await store.run("UPDATE deliveries SET failures = 1")
     store.time.advance(2 * HOUR)
     patient = partial(attempts.give_up, clients=["shop"], before=store.now, now=store.now, most=500)
 
@@ -122,6 +123,7 @@ async def test_whatever_died_while_it_was_looked_at_is_not_given_up_twice(store:
 
 async def test_what_is_being_tried_is_not_given_up(store: Store) -> None:
     await paused(store)
+    await store.run("UPDATE deliveries SET failures = 1")
     store.time.advance(2 * HOUR)
     (probe,) = (await store.claim_deliveries()).rows
 
@@ -161,3 +163,27 @@ async def test_no_more_origins_are_read_than_are_shown(store: Store) -> None:
     page = await store.database.read(origins.find, "shop", "https://2.example", store.now, 3)
 
     assert [view.origin for view in page] == [f"https://{number}.example" for number in (3, 4, 5)]
+
+
+async def test_what_has_not_been_tried_in_its_round_is_never_given_up(store: Store) -> None:
+    await paused(store)
+    store.time.advance(2 * HOUR)
+
+    given_up = await store.write(attempts.give_up, ["shop"], store.now, store.now, 500)
+
+    tried = {registration for (registration,) in await store.rows("SELECT registration FROM attempts")}
+    assert set(given_up) <= tried
+
+
+async def test_while_no_worker_was_alive_no_origin_has_failed_anybody(store: Store) -> None:
+    await paused(store)
+    before = (await store.database.read(lanes.read, [LANE]))[LANE].failing_since
+    assert before is not None
+
+    await store.write(lanes.forgive, 10 * SECOND, store.now)
+    shifted = (await store.database.read(lanes.read, [LANE]))[LANE].failing_since
+    await store.write(lanes.forgive, DAY, store.now)
+    at_most = (await store.database.read(lanes.read, [LANE]))[LANE].failing_since
+
+    assert shifted == before + 10 * SECOND
+    assert at_most == store.now

@@ -143,7 +143,7 @@ async def test_a_process_that_starts_alone_takes_over_every_lease(store: Store) 
     await store.claimed_poll()
     await store.claimed_delivery()
 
-    await store.write(queue.begin, store.now, WAITS, alone=True)
+    await store.write(queue.begin, store.now, WAITS, None, alone=True)
 
     assert len((await store.claim_polls()).rows) == 1
     assert len((await store.claim_deliveries()).rows) == 1
@@ -153,7 +153,7 @@ async def test_a_process_that_starts_beside_others_leaves_them_their_leases(stor
     await tasks(store, 1)
     await store.claimed_poll()
 
-    await store.write(queue.begin, store.now, WAITS, alone=False)
+    await store.write(queue.begin, store.now, WAITS, None, alone=False)
 
     assert not (await store.claim_polls()).rows
 
@@ -169,7 +169,7 @@ async def test_what_is_due_beyond_the_longest_wait_becomes_due_at_the_start(
         store.polled(rows["planned"], PENDING, again_in=DAY),
     )
 
-    await store.write(queue.begin, store.now, WAITS, alone=alone)
+    await store.write(queue.begin, store.now, WAITS, None, alone=alone)
 
     assert [row.task_id for row in (await store.claim_polls()).rows] == ["ahead"]
 
@@ -179,7 +179,7 @@ async def test_a_pause_longer_than_any_may_be_ends_at_the_start(store: Store) ->
     far = Rejected(http_status=429, retry_after=Span(2 * DAY))
     await store.attempted(far, Retry(at=store.now))
 
-    await store.write(queue.begin, store.now, WAITS, alone=False)
+    await store.write(queue.begin, store.now, WAITS, None, alone=False)
 
     assert len((await store.claim_deliveries()).rows) == 1
 
