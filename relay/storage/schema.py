@@ -4,6 +4,7 @@ A migration that only adds leaves the epoch alone, so that processes of the rele
 schema; one that takes something away raises it, and a process that is older than the epoch refuses to serve.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -97,7 +98,13 @@ def _known(wanted: str, migrations: Path) -> bool:
 
 
 def _script(migrations: Path) -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config(migrations))
+    return _own() if migrations == MIGRATIONS else ScriptDirectory.from_config(_config(migrations))
+
+
+@cache
+def _own() -> ScriptDirectory:
+    """Read once: every look-up in a new one runs each migration's file again."""
+    return ScriptDirectory.from_config(_config(MIGRATIONS))
 
 
 def _config(migrations: Path) -> Config:
