@@ -18,7 +18,7 @@ from relay.domain.urls import MAX_CALLBACK_URL
 from relay.outside import LOOKUP_THREADS
 from relay.services import allow, poll
 from relay.settings import Settings
-from relay.storage import redelivery
+from relay.storage import deliveries, redelivery
 from relay.webhook import guard
 from tests.test_home import HOME
 
@@ -142,6 +142,13 @@ BOUNDS: Final = (
         what="what a refusal repeats of a request",
         value=f"{requests.MAX_ERRORS} rules of {requests.MAX_FIELD} characters of their fields' names",
         shown_by="tests/api/test_growth.py::test_a_parameter_that_is_given_twice_is_named_in_short",
+    ),
+    Bound(
+        who=CALLER,
+        what="origins of a client looked at for one claim",
+        value=f"{deliveries.MOST_LANES:,}; the next claim looks at the next ones",
+        shown_by="tests/storage/test_origins.py"
+        "::test_of_a_client_with_many_origins_a_claim_looks_at_some_and_the_next_at_others",
     ),
     Bound(
         who=CALLER,

@@ -42,7 +42,7 @@ class Measuring:
             for name, queue in (("tasks", TASKS), ("deliveries", DELIVERIES)):
                 paused = await self._database.read(lanes.paused, now)
                 found = await self._database.read(queue.find, now, {})
-                claimable = [lane for lane in found if self._claimable(lane.lane, paused)]
+                claimable = [lane for lane in found.due if self._claimable(lane.lane, paused)]
                 due = await self._database.read(queue.count_due, claimable[:MOST_COUNTED], now)
                 held = await self._database.read(queue.count_held, self._clients.keys())
                 self._gauge(name, claimable, due, held, now)

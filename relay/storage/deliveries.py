@@ -1,7 +1,7 @@
 """Rows of `deliveries`: claim what is due, no more of each origin than it is given at the time."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,9 @@ from relay.domain.sharing import Rooms, share
 from relay.storage import lanes
 from relay.storage.queue import DELIVERIES, Claim, DueLane, Held, Look, Take, more_is_due
 from relay.storage.tables import AnyRow, events, registrations, tasks
+
+MOST_LANES: Final = 2_000
+"""Of each client, looked at for one claim; the next claim looks at the next ones."""
 
 _R: Final = registrations.c
 _CONTENTS: Final = (
@@ -82,17 +85,12 @@ class ClaimedDelivery:
 
 
 def claim(connection: Connection, wanted: DeliveryClaim, look: Look) -> Claim[ClaimedDelivery]:
-    found = DELIVERIES.find(connection, wanted.now, look.floors(wanted.now))
-    look.saw(found)
+    found, partial = _look(connection, wanted, look)
     if not found:
         return Claim(last=wanted.last)
-    held_back = lanes.held_back(connection, wanted.now)
+    held_back = lanes.held_back_among(connection, [lane.lane for lane in found], wanted.now)
     probing = lanes.lock_free(connection, _to_be_probed(found, held_back, wanted))
-    due = {
-        lane.lane: lane
-        for lane in found
-        if client_of(lane.lane) in wanted.clients and _is_open(lane.lane, held_back, probing, wanted.now)
-    }
+    due = {lane.lane: lane for lane in found if _is_open(lane.lane, held_back, probing, wanted.now)}
     shares = share(list(due), _rooms(due, held_back, wanted), last=wanted.last)
     takes = [Take(lane=lane, oldest=due[lane].oldest, count=count) for lane, count in shares.counts.items()]
     rows = DELIVERIES.claim(connection, takes, wanted.now, wanted.leased_until)
@@ -107,7 +105,21 @@ def claim(connection: Connection, wanted: DeliveryClaim, look: Look) -> Claim[Cl
     taken = Counter(item.lane for item in claimed)
     probed = [lane for name, lane in probing.items() if taken[name] and lane.to_be_probed]
     lanes.save(connection, [lane.probed(wanted.answer_by) for lane in probed])
-    return Claim(rows=claimed, more=more_is_due(due, takes, taken), last=shares.last)
+    return Claim(rows=claimed, more=partial or more_is_due(due, takes, taken), last=shares.last)
+
+
+def _look(connection: Connection, wanted: DeliveryClaim, look: Look) -> tuple[Sequence[DueLane], bool]:
+    """What is due, of each client in so many of its lanes, and whether some of them were left out."""
+    found: list[DueLane] = []
+    partial = False
+    for client in sorted(wanted.clients):
+        seen = DELIVERIES.find(
+            connection, wanted.now, look.floors(wanted.now, client), look.window(client, MOST_LANES)
+        )
+        partial = look.ended(client, seen.last) or partial
+        found += seen.due
+    look.saw(found)
+    return found, partial
 
 
 def _to_be_probed(

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Connection,
     Result,
     RowMapping,
+    Select,
     bindparam,
     case,
     delete,
@@ -123,6 +124,14 @@ def held_back(connection: Connection, now: Instant) -> dict[LaneName, Lane]:
     return _by_name(connection.execute(_HELD_BACK, {"b_now": now}))
 
 
+def held_back_among(
+    connection: Connection, names: Collection[LaneName], now: Instant
+) -> dict[LaneName, Lane]:
+    """Those of the named ones."""
+    known = read(connection, names)
+    return {name: lane for name, lane in known.items() if lane.slots is not None or lane.paused_until > now}
+
+
 def held_back_between(
     connection: Connection, after: LaneName, beyond: LaneName, now: Instant, most: int
 ) -> dict[LaneName, Lane]:
@@ -133,16 +142,12 @@ def held_back_between(
 
 def read(connection: Connection, names: Collection[LaneName]) -> dict[LaneName, Lane]:
     """Those of the named lanes that have a row, without a lock."""
-    return _by_name(connection.execute(_NAMED, {"names": sorted(names)}))
+    return _in_slices(connection, _NAMED, names)
 
 
 def lock_free(connection: Connection, names: Collection[LaneName]) -> dict[LaneName, Lane]:
     """Those of the lanes that nobody else has locked, locked until the transaction ends."""
-    ordered = sorted(names)
-    found: dict[LaneName, Lane] = {}
-    for begin in range(0, len(ordered), _MOST_NAMED):
-        found |= _by_name(connection.execute(_LOCK_FREE, {"names": ordered[begin : begin + _MOST_NAMED]}))
-    return found
+    return _in_slices(connection, _LOCK_FREE, names)
 
 
 def paused(connection: Connection, now: Instant) -> dict[LaneName, Instant]:
@@ -168,6 +173,16 @@ def forget(connection: Connection, before: Instant) -> int:
 
 def _locked(connection: Connection, names: list[LaneName]) -> dict[LaneName, Lane]:
     return _by_name(connection.execute(_LOCK, {"names": names}))
+
+
+def _in_slices(
+    connection: Connection, statement: Select[Any], names: Collection[LaneName]
+) -> dict[LaneName, Lane]:
+    ordered = sorted(names)
+    found: dict[LaneName, Lane] = {}
+    for begin in range(0, len(ordered), _MOST_NAMED):
+        found |= _by_name(connection.execute(statement, {"names": ordered[begin : begin + _MOST_NAMED]}))
+    return found
 
 
 def _by_name(rows: Result[*tuple[Any, ...]]) -> dict[LaneName, Lane]:

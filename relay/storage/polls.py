@@ -91,7 +91,7 @@ class RecordedPoll:
 
 def claim(connection: Connection, wanted: PollClaim, look: Look) -> Claim[ClaimedPoll]:
     """Tokens are asked for before rows are taken, and spent in the same transaction: any number of processes share them."""
-    found = TASKS.find(connection, wanted.now, look.floors(wanted.now))
+    found = TASKS.find(connection, wanted.now, look.floors(wanted.now)).due
     look.saw(found)
     due = {lane.lane: lane for lane in found if lane.lane in wanted.keys}
     if not due:

@@ -1,7 +1,8 @@
 """One protocol for both queues: find the lanes with due work, then claim some of each; a claim is a lease."""
 
+from collections import ChainMap
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import (
@@ -62,21 +63,59 @@ class Claim(Generic[T]):
     last: LaneName | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The first `most` lanes between two names."""
+
+    after: LaneName
+    beyond: LaneName
+    most: int
+
+
+EVERY_LANE: Final = Window(after=LaneName(""), beyond=LaneName("{"), most=2**31 - 1)
+"""Lanes begin with their client's name, and so with a letter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What is due in a window; `last` is its last lane where it holds as many as it may, and there may be more."""
+
+    due: Sequence[DueLane]
+    last: LaneName | None = None
+
+
 class Look:
-    """Where the last look at a queue found each lane's oldest due row; one for each process and queue."""
+    """Where the last look at a queue found each lane's oldest due row, and where it ended; one for each process and queue."""
 
     def __init__(self) -> None:
-        self._floors: dict[LaneName, Instant] = {}
+        self._floors: dict[str, dict[LaneName, Instant]] = {}
         self._full_look_at = Instant(0)
+        self._ends: dict[str, LaneName] = {}
 
-    def floors(self, now: Instant) -> Mapping[LaneName, Instant]:
+    def window(self, client: str, most: int) -> Window:
+        """The next of a client's lanes to look at: however many it has, nobody waits longer for a look."""
+        begin, beyond = LaneName(f"{client} "), LaneName(f"{client}!")
+        return Window(after=self._ends.get(client, begin), beyond=beyond, most=most)
+
+    def ended(self, client: str, last: LaneName | None) -> bool:
+        """Go on after `last` the next time, else from the first lane; answers whether some were left out of this look."""
+        partial = last is not None or client in self._ends
+        if last is None:
+            self._ends.pop(client, None)
+        else:
+            self._ends[client] = last
+        return partial
+
+    def floors(self, now: Instant, *clients: str) -> Mapping[LaneName, Instant]:
+        """Of the clients' lanes; without any, of all."""
         if now >= self._full_look_at:
             self._full_look_at = Instant(now + FULL_LOOK_EVERY)
             self._floors = {}
-        return self._floors
+        return dict(ChainMap(*(self._floors.get(client, {}) for client in clients or self._floors)))
 
     def saw(self, found: Sequence[DueLane]) -> None:
-        self._floors |= {lane.lane: lane.oldest for lane in found}
+        for lane in found:
+            self._floors.setdefault(client_of(lane.lane), {})[lane.lane] = lane.oldest
 
 
 class Queue:
@@ -89,7 +128,8 @@ class Queue:
         self, table: Table, *, lane: Column[Any], key: Column[Any], told: Sequence[Column[Any]]
     ) -> None:
         self._find = {dialect: text(sql) for dialect, sql in _find_statements(table, lane).items()}
-        self._lanes = text(f"{_skip_scan(table, lane)} SELECT lane FROM lanes WHERE lane IS NOT NULL")  # noqa: S608 - its names come from tables.py
+        every = f"{_skip_scan(table, lane)} SELECT lane FROM lanes WHERE lane IS NOT NULL"  # noqa: S608 - its names come from tables.py
+        self._lanes = text(every).bindparams(**asdict(EVERY_LANE))
         self._claim = {
             dialect: text(sql) for dialect, sql in _claim_statements(table, lane, key, told).items()
         }
@@ -113,17 +153,34 @@ class Queue:
             .where(lane == bindparam("b_lane"), table.c.next_at <= bindparam("b_now"))
         )
 
-    def find(self, connection: Connection, now: Instant, floors: Mapping[LaneName, Instant]) -> list[DueLane]:
+    def find(
+        self,
+        connection: Connection,
+        now: Instant,
+        floors: Mapping[LaneName, Instant],
+        window: Window = EVERY_LANE,
+    ) -> Found:
         """Lanes with due rows, by skip scan: the work grows with the lanes, not with the rows.
 
         On PostgreSQL `floors` keeps each lane's look from walking over the dead entries that claims leave behind.
         """
-        if connection.dialect.name == "postgresql":
-            bounds = {"lanes": list(floors), "floors": [floor - LOOK_BACK for floor in floors.values()]}
-            rows = connection.execute(self._find["postgresql"], {"now": now} | bounds)
-        else:
-            rows = connection.execute(self._find["sqlite"], {"now": now})
-        return [DueLane(lane=LaneName(lane), oldest=Instant(oldest)) for lane, oldest in rows]
+        values: dict[str, Any] = {
+            "now": now,
+            "after": window.after,
+            "beyond": window.beyond,
+            "most": window.most,
+        }
+        dialect = connection.dialect.name
+        if dialect == "postgresql":
+            values |= {"lanes": list(floors), "floors": [floor - LOOK_BACK for floor in floors.values()]}
+        rows = connection.execute(self._find[dialect], values).all()
+        due = [
+            DueLane(lane=LaneName(lane), oldest=Instant(oldest))
+            for lane, _, oldest in rows
+            if oldest is not None
+        ]
+        full = bool(rows) and rows[-1].number == window.most
+        return Found(due=due, last=LaneName(rows[-1].lane) if full else None)
 
     def claim(
         self, connection: Connection, takes: Sequence[Take], now: Instant, leased_until: Instant
@@ -180,35 +237,38 @@ class Queue:
 
 
 def _skip_scan(table: Table, lane: Column[Any]) -> str:
+    within = f"FROM {table.name} WHERE next_at IS NOT NULL AND {lane.name} < :beyond AND {lane.name}"
     return f"""
-        WITH RECURSIVE lanes (lane) AS (
-            SELECT min({lane.name}) FROM {table.name} WHERE next_at IS NOT NULL
+        WITH RECURSIVE lanes (lane, number) AS (
+            SELECT (SELECT min({lane.name}) {within} > :after), 1
             UNION ALL
-            SELECT (SELECT min({lane.name}) FROM {table.name} WHERE next_at IS NOT NULL AND {lane.name} > lanes.lane)
-            FROM lanes WHERE lanes.lane IS NOT NULL
+            SELECT (SELECT min({lane.name}) {within} > lanes.lane), lanes.number + 1
+            FROM lanes WHERE lanes.lane IS NOT NULL AND lanes.number < :most
         )"""  # noqa: S608 - both names come from tables.py
 
 
 def _find_statements(table: Table, lane: Column[Any]) -> dict[str, str]:
+    """Lanes in order, each with its number and its oldest due row; without one only the last that a window holds."""
     skip = _skip_scan(table, lane)
     oldest = f"""
         SELECT next_at FROM {table.name}
         WHERE {lane.name} = lanes.lane AND next_at IS NOT NULL AND next_at <= :now"""  # noqa: S608 - names from tables.py
     return {
         "sqlite": f"""{skip},
-            found (lane, oldest) AS (
-                SELECT lane, ({oldest} ORDER BY next_at LIMIT 1) FROM lanes WHERE lane IS NOT NULL
+            found (lane, number, oldest) AS (
+                SELECT lane, number, ({oldest} ORDER BY next_at LIMIT 1) FROM lanes WHERE lane IS NOT NULL
             )
-            SELECT lane, oldest FROM found WHERE oldest IS NOT NULL""",  # noqa: S608 - names from tables.py
+            SELECT lane, number, oldest FROM found WHERE oldest IS NOT NULL OR number = :most""",  # noqa: S608 - names from tables.py
         "postgresql": f"""{skip}
-            SELECT lanes.lane, due.next_at
+            SELECT lanes.lane, lanes.number, due.next_at
             FROM lanes
             LEFT JOIN unnest(CAST(:lanes AS text[]), CAST(:floors AS bigint[])) AS known (lane, floor)
                 ON known.lane = lanes.lane
-            CROSS JOIN LATERAL (
+            LEFT JOIN LATERAL (
                 {oldest} AND next_at >= COALESCE(known.floor, 0) ORDER BY next_at LIMIT 1
-            ) AS due
-            WHERE lanes.lane IS NOT NULL""",  # noqa: S608 - names from tables.py
+            ) AS due ON true
+            WHERE lanes.lane IS NOT NULL AND (due.next_at IS NOT NULL OR lanes.number = :most)
+            ORDER BY lanes.number""",  # noqa: S608 - names from tables.py
     }
 
 

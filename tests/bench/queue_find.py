@@ -86,7 +86,7 @@ class Filled:
 
     def _claim(self, connection: Connection) -> int:
         now = system_clock().now()
-        found = self.queue.find(connection, now, {})[: self.takes]
+        found = self.queue.find(connection, now, {}).due[: self.takes]
         takes = [Take(lane=each.lane, oldest=each.oldest, count=CLAIMED // self.takes) for each in found]
         return len(self.queue.claim(connection, takes, now, Instant(now + 25 * SECOND)))
 

@@ -187,3 +187,47 @@ async def test_while_no_worker_was_alive_no_origin_has_failed_anybody(store: Sto
 
     assert shifted == before + 10 * SECOND
     assert at_most == store.now
+
+
+MANY_ORIGINS = (
+    (
+        "INSERT INTO registrations (id, task, client, callback_url, origin, format, metadata, created_at, expires_at,"
+        " not_found_before, state)"
+        " WITH RECURSIVE n (i) AS (SELECT 10000 UNION ALL SELECT i + 1 FROM n WHERE i < :last)"
+        " SELECT 'reg_000000000000000000000000000' || CAST(i AS TEXT), task, client, callback_url,"
+        " 'https://' || CAST(i AS TEXT) || '.example', format, metadata, created_at, expires_at, 0, 'delivering'"
+        " FROM n, registrations WHERE client = 'shop'"
+    ),
+    (
+        "INSERT INTO events (registration, client, position, type, created_at, body)"
+        " SELECT id, client, CAST(substr(id, 32) AS INTEGER), 'task.succeeded', 1, metadata"
+        " FROM registrations WHERE id < 'reg_01'"
+    ),
+    (
+        "INSERT INTO deliveries (registration, lane, next_at, fence, round, attempts, failures)"
+        " SELECT id, client || ' ' || origin, 1, 0, 1, 0, 0 FROM registrations WHERE id < 'reg_01'"
+    ),
+)
+
+
+async def test_of_a_client_with_many_origins_a_claim_looks_at_some_and_the_next_at_others(
+    store: Store,
+) -> None:
+    await store.register(store.wanted(), store.wanted(client="bank"))
+    await store.end_all()
+    for statement in MANY_ORIGINS:
+        values = {"last": 9_999 + deliveries.MOST_LANES + 10} if ":last" in statement else {}
+        await store.run(statement, **values)
+    wanted = store.delivery_claim(clients=("bank", "shop"), free=5_000, quantum=1, slots_per_lane=1)
+    look = Look()
+
+    first = await store.write(deliveries.claim, wanted, look)
+    begins = look.window("shop", 1).after
+    second = await store.write(deliveries.claim, wanted, look)
+    begins_again = look.window("shop", 1).after
+
+    assert len(first.rows) == 1 + deliveries.MOST_LANES
+    assert first.more
+    assert begins == f"shop https://{9_999 + deliveries.MOST_LANES}.example"
+    assert len(second.rows) == 11
+    assert begins_again == "shop "

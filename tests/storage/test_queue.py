@@ -35,7 +35,7 @@ async def tasks(store: Store, count: int, *, client: str = "shop") -> None:
 
 
 async def due(store: Store, which: Queue = TASKS) -> list[DueLane]:
-    return await store.database.read(which.find, store.now, {})
+    return list((await store.database.read(which.find, store.now, {})).due)
 
 
 async def claimed_refs(store: Store, count: int, lane: LaneName = SHOP) -> list[str]:
@@ -202,7 +202,7 @@ async def test_lanes_are_found_that_have_something_due_with_their_oldest_row(sto
     await store.cancel(idle.id, "gone")
 
     found = await due(store)
-    earlier = await store.database.read(TASKS.find, Instant(later - 1), {})
+    earlier = (await store.database.read(TASKS.find, Instant(later - 1), {})).due
 
     assert sorted(found, key=lambda lane: lane.lane) == [
         DueLane(lane=BANK, oldest=later),
@@ -316,7 +316,8 @@ async def test_on_postgres_a_look_begins_a_minute_below_the_oldest_row_seen_and_
     await postgres.run("UPDATE tasks SET next_at = :at WHERE task_id = 't-1'", at=seen_at - LOOK_BACK - 1)
 
     async def oldest() -> Instant:
-        (lane,) = await postgres.database.read(TASKS.find, postgres.now, look.floors(postgres.now))
+        found = await postgres.database.read(TASKS.find, postgres.now, look.floors(postgres.now))
+        (lane,) = found.due
         return lane.oldest
 
     bounded = await oldest()
