@@ -11,7 +11,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --exclude-newer "7 days"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint bench lock clean
+.PHONY: help setup demo run test coverage lint bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,11 +32,13 @@ run: $(READY) ## serve with the development configuration
 	$(BIN)/relay serve --config config/development.toml
 
 test: lint ## everything that must hold
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+coverage: $(READY) ## that every branch of what is held to it is tested (twice the time of its tests)
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup $(UNMEASURED:%=--ignore=%)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include="$(COVERED)" --fail-under=100
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(UNMEASURED)
 
 lint: $(READY) ## style, types, floors, dependencies
 	$(BIN)/ruff check

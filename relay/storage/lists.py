@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, false, func, literal, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, tuple_, union_all
 
 from relay.domain.deliveries import DeadReason
 from relay.domain.ids import RegistrationId, first_registration_id, task_ref
@@ -51,12 +51,17 @@ def page_of(wanted: Filter) -> Select[tuple[RegistrationId]]:
         return _of_task(wanted, wanted.task_id)
     if wanted.origin is not None:
         return _of_origin(wanted, wanted.origin)
-    path = [(_R.client, wanted.client)]
     if wanted.dead_reason is not None:
-        # Not along the index on the reason, which holds other clients' dead as well: nobody walks over what is not his.
-        dead = [*path, (_R.state, RegistrationState.DEAD)]
-        possible = wanted.state in {None, RegistrationState.DEAD}
-        return _page(wanted, dead, _R.id, *(() if possible else (false(),)))
+        # By the delivery's own key: the index on the reason gives the order.
+        states = {RegistrationState.DEAD, wanted.state or RegistrationState.DEAD}
+        return _page(
+            wanted,
+            [],
+            _D.registration,
+            _R.client == wanted.client,
+            *(_R.state == state for state in sorted(states)),
+        )
+    path = [(_R.client, wanted.client)]
     return _page(wanted, path if wanted.state is None else [*path, (_R.state, wanted.state)], _R.id)
 
 
