@@ -20,7 +20,7 @@ WINDOW: Final = 8
 BACKLOG: Final = 50_000
 RETURNING: Final = 400
 ANSWER_SECONDS: Final = 0.02
-ROUNDS_SECONDS: Final = 120.0
+ROUNDS_SECONDS: Final = 300.0
 SETTLE_SECONDS: Final = 60.0
 # A tick of its default second would hide everything shorter; a deadline of 15 s would only make the windows longer.
 SETTINGS: Final = {"RELAY_POLLING__TICK": "PT0.05S", "RELAY_DELIVERY__DEADLINE": "PT4S"}
