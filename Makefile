@@ -32,7 +32,7 @@ run: $(READY) ## serve with the development configuration
 	$(BIN)/relay serve --config config/development.toml
 
 test: lint ## everything that must hold
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 coverage: $(READY) ## that every branch of what is held to it is tested (twice the time of its tests)
 	$(BIN)/coverage erase
