@@ -160,7 +160,8 @@ async def test_on_sqlite_every_list_is_read_along_an_index(sqlite: Store) -> Non
 
 async def test_on_postgres_every_list_is_read_along_an_index(postgres: Store) -> None:
     def plans(connection: Connection) -> dict[str, tuple[str, int]]:
-        connection.exec_driver_sql("TRUNCATE tasks CASCADE")  # pages that an earlier test has left count as read
+        # Pages that an earlier test has left count as read.
+        connection.exec_driver_sql("TRUNCATE tasks CASCADE")
         fill(connection)
         found = {}
         for name, (wanted, _, _) in LISTS.items():
