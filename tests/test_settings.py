@@ -356,6 +356,14 @@ WRONG_VALUES = [
     ("RELAY_DATABASE__URL", "postgresql://relay@db/relay?sslmode=please"),
     ("RELAY_DATABASE__URL", "postgresql://relay@db/relay?password=word"),
     ("RELAY_DATABASE__URL", "postgresql://relay@db/relay?sslmode=require&sslmode=disable"),
+    ("RELAY_DATABASE__URL", "postgresql://relay@db/relay?sslmode=require&sslpassword=word"),
+    ("RELAY_DATABASE__URL", "postgresql://relay@db/relay?sslmode=require&sslrootcert="),
+    ("RELAY_DATABASE__URL", "postgresql://relay@db/relay?sslmode=require&sslrootcert=%00"),
+    ("RELAY_DATABASE__URL", "postgresql://relay@db/relay?sslmode=require&sslrootcert=system"),
+    ("RELAY_DATABASE__URL", "postgresql://relay@db/relay?sslmode=require&sslkey=/tls/key.pem"),
+    ("RELAY_DATABASE__URL", "postgresql://relay@db/relay?sslmode=prefer&sslrootcert=/tls/ca.pem"),
+    ("RELAY_DATABASE__URL", "postgresql://relay@db/relay?sslrootcert=/tls/ca.pem"),
+    ("RELAY_DATABASE__URL", "postgresql://relay@db/relay?sslmode=verify-full"),
     ("RELAY_DATABASE__POOL_SIZE", "1"),
     ("RELAY_CAMB__BASE_URL", "client.camb.ai/apis"),
     ("RELAY_CAMB__BASE_URL", "ftp://client.camb.ai"),
@@ -666,6 +674,14 @@ class TestDatabase:
                 "postgresql://relay:***@db/relay?sslmode=require",
             ),
             ("postgresql://relay@[::1]/relay", "postgresql://relay@[::1]/relay"),
+            *(
+                (f"postgresql://relay@db/relay?{query}", f"postgresql://relay@db/relay?{query}")
+                for query in (
+                    "sslmode=verify-full&sslrootcert=system",
+                    "sslmode=verify-ca&sslrootcert=/tls/ca.pem&sslcert=/tls/cert.pem&sslkey=/tls/key.pem",
+                    "sslmode=require&sslcert=/tls/both.pem",
+                )
+            ),
         ],
     )
     def test_a_postgresql_url_shows_all_but_its_password(self, cwd: Path, url: str, masked: str) -> None:

@@ -56,7 +56,8 @@ class DatabaseSettings(Section):
     url: DatabaseUrl = Field(
         SecretStr("sqlite:///relay.db"),
         description="sqlite:/// and a path (a fourth slash makes it absolute), or "
-        "postgresql://user:password@host:5432/database?sslmode=require.",
+        "postgresql://user:password@host:5432/database?sslmode=require. TLS is asked for in libpq's words: "
+        "sslmode, sslrootcert, sslcert, sslkey.",
     )
     migrate_at_start: bool = Field(
         default=False,

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -30,7 +31,8 @@ _DURATION = re.compile(
     re.ASCII,
 )
 _SQLITE = "sqlite:///"
-_SSL_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
+_TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_TLS_FILES = ("sslrootcert", "sslcert", "sslkey")
 
 
 def _duration(value: object) -> timedelta:
@@ -167,10 +169,30 @@ def _database_url(url: SecretStr) -> SecretStr:
             'should look like "sqlite:///relay.db" or "postgresql://user:password@host:5432/database", '
             "with @ : / ? # of user and password percent-encoded (%40 %3A %2F %3F %23)"
         )
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    if any(name != "sslmode" or value not in _SSL_MODES for name, value in query) or len(query) > 1:
-        raise ValueError(f"may only have the parameter sslmode, one of {', '.join(sorted(_SSL_MODES))}")
+    for rule in _broken_tls(parse_qsl(parts.query, keep_blank_values=True)):
+        raise ValueError(rule)
     return url
+
+
+def _broken_tls(query: list[tuple[str, str]]) -> Iterator[str]:
+    """Which rules for libpq's words the parameters break, the first of all that matter first."""
+    words = dict(query)
+    mode = words.get("sslmode")
+    files = [name for name in _TLS_FILES if name in words]
+    if len(words) < len(query) or not set(words) <= {"sslmode", *_TLS_FILES}:
+        yield f"may have no parameters but sslmode, {', '.join(_TLS_FILES)}, each once"
+    if mode is not None and mode not in _TLS_MODES:
+        yield f"should have as sslmode one of {', '.join(_TLS_MODES)}"
+    if not all(words[name].isprintable() and words[name] for name in files):
+        yield f"should name a file as {' and '.join(files)}"
+    if files and mode not in _TLS_MODES[3:]:
+        yield f"should have as sslmode one of {', '.join(_TLS_MODES[3:])}: below them {files[0]} has no effect"
+    if mode in _TLS_MODES[4:] and "sslrootcert" not in words:
+        yield f"should say as sslrootcert whom sslmode={mode} trusts: a file of certificates, or system"
+    if words.get("sslrootcert") == "system" and mode != "verify-full":
+        yield "should have sslmode=verify-full with sslrootcert=system: such a certificate is anybody's"
+    if "sslkey" in words and "sslcert" not in words:
+        yield "should have sslcert with sslkey"
 
 
 def duration_text(length: timedelta) -> str:

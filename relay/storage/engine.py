@@ -21,6 +21,7 @@ from sqlalchemy.pool import StaticPool
 from relay.clock import Clock
 from relay.domain.errors import DatabaseUnavailable
 from relay.domain.instants import Instant
+from relay.storage import libpq
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -155,7 +156,11 @@ class PostgresDatabase(Database):
 
 
 def open_database(url: str, clock: Clock, *, pool_size: int) -> Database:
-    """Raises ValueError where the URL names a database the relay does not know; connects to nothing yet."""
+    """Connects to nothing yet.
+
+    Raises ValueError where the URL names a database the relay does not know, and DatabaseUnavailable where the files that its
+    TLS needs cannot be used.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return SqliteDatabase(sqlite_path(url), clock)
@@ -201,9 +206,9 @@ def _sqlite_engine(path: str, *, writable: bool) -> Engine:
 
 
 def _asyncpg_address(url: URL) -> tuple[URL, dict[str, Any]]:
-    """Translate libpq's `sslmode` and `sslrootcert`; name no statement, so that a transaction pooler may stand between."""
+    """Translate libpq's words for TLS; name no statement, so that a transaction pooler may stand between."""
     query = dict(url.query)
-    mode, root = query.pop("sslmode", None), query.pop("sslrootcert", None)
+    words: dict[str, str] = {name: str(query.pop(name)) for name in libpq.TLS_WORDS if name in query}
     arguments: dict[str, Any] = {
         "timeout": _CONNECT_SECONDS,
         "command_timeout": _COMMAND_SECONDS,
@@ -212,12 +217,8 @@ def _asyncpg_address(url: URL) -> tuple[URL, dict[str, Any]]:
         "prepared_statement_name_func": str,
         "server_settings": {"application_name": "camb-relay"},
     }
-    if isinstance(root, str):
-        context = ssl.create_default_context(cafile=root)
-        context.check_hostname = mode == "verify-full"
-        arguments["ssl"] = context
-    elif mode is not None:
-        arguments["ssl"] = mode
+    if words:
+        arguments["ssl"] = libpq.tls(words)
     return URL.create(
         "postgresql+asyncpg", url.username, url.password, url.host, url.port, url.database, query
     ), arguments
@@ -232,6 +233,8 @@ def _translated() -> Iterator[None]:
         if _is_ours(error):
             raise
         raise DatabaseUnavailable(f"the database failed: {_name(error)}") from error
+    except ssl.SSLError as error:
+        raise DatabaseUnavailable(f"no TLS with the database: {libpq.complaint(error)}") from error
     except (OSError, TimeoutError, PoolTimeout) as error:
         raise DatabaseUnavailable("the database does not answer") from error
 

@@ -37,6 +37,12 @@ class Authority:
         context.load_verify_locations(cadata=_pem(self._certificate).decode())
         return context
 
+    def written(self, folder: Path) -> Path:
+        """Its own certificate, in a file."""
+        file = folder / "authority.pem"
+        file.write_bytes(_pem(self._certificate))
+        return file
+
     def served(
         self,
         folder: Path,
