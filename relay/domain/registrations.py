@@ -10,6 +10,7 @@ from relay.domain.errors import BrokenRule
 from relay.domain.ids import Identity, RegistrationId, TaskRef, identity_of, task_ref
 from relay.domain.instants import Instant
 from relay.domain.lanes import LaneName, origin_lane
+from relay.domain.traces import TraceContext
 
 
 class RegistrationState(StrEnum):
@@ -92,6 +93,8 @@ class Registration:
     expires_in: int | None
     created_at: Instant
     expires_at: Instant
+    trace: TraceContext | None = None
+    """Where in its caller's trace it stands: no part of what makes two registrations the same one."""
 
     @property
     def task(self) -> TaskRef:

@@ -12,8 +12,10 @@ from relay.domain.instants import Instant
 from relay.domain.lanes import Lane, LaneName, client_of
 from relay.domain.registrations import EventType
 from relay.domain.sharing import Rooms, share
+from relay.domain.traces import TraceContext
 from relay.storage import lanes
 from relay.storage.queue import DELIVERIES, Claim, DueLane, Held, Look, Take, more_is_due
+from relay.storage.registrations import trace_of
 from relay.storage.tables import AnyRow, events, registrations, tasks
 
 MOST_LANES: Final = 2_000
@@ -25,6 +27,8 @@ _CONTENTS: Final = (
         _R.id,
         _R.client,
         _R.callback_url,
+        _R.traceparent,
+        _R.tracestate,
         tasks.c.kind,
         tasks.c.task_id,
         events.c.type,
@@ -74,6 +78,8 @@ class ClaimedDelivery:
     type: EventType
     announced_at: Instant
     body: bytes
+    trace: TraceContext | None
+    """Where in its caller's trace its registration stands."""
 
     @property
     def event(self) -> EventId:
@@ -175,4 +181,5 @@ def _claimed(row: AnyRow, content: AnyRow, wanted: DeliveryClaim, *, held_back: 
         type=EventType(content.type),
         announced_at=content.created_at,
         body=content.body,
+        trace=trace_of(content.traceparent, content.tracestate),
     )

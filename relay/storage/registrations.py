@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from relay.domain.allowances import MOST_OF_A_TASK
 from relay.domain.errors import NotFound
@@ -19,11 +18,12 @@ from relay.domain.registrations import (
     allows,
 )
 from relay.domain.tasks import TERMINAL_STATES, TaskState, parse_report
+from relay.domain.traces import TraceContext
 from relay.domain.watching import Task, Watcher, ended
 from relay.storage import bounds, tasks
 from relay.storage.events import announce
-from relay.storage.many import Many
 from relay.storage.redelivery import begin_round
+from relay.storage.standing import stand
 from relay.storage.tables import AnyRow, deliveries, registrations
 from relay.storage.tables import tasks as tasks_table
 
@@ -40,23 +40,13 @@ FACTS: Final = (
     _R.expires_in,
     _R.created_at,
     _R.expires_at,
+    _R.traceparent,
+    _R.tracestate,
 )
 """The columns of a Registration, in the order `registration_of` reads them."""
 
 _FACT_NAMES: Final = tuple(column.name for column in FACTS)
 _OPTIONS: Final = ("metadata", "expires_in", "format")
-_ADD: Final = Many(
-    text(
-        "INSERT INTO registrations (id, task, client, callback_url, origin, format, metadata, expires_in,"
-        " created_at, expires_at, verdict_at, not_found_before, state, identity)"
-        " VALUES (:id, :task, :client, :callback_url, :origin, :format, :metadata, :expires_in,"
-        " :created_at, :expires_at, :expires_at, :not_found_before, 'watching', :identity)"
-        " ON CONFLICT DO NOTHING"
-    )
-)
-_COMPARED: Final = select(_R.id, _R.identity, _R.state, _R.metadata, _R.expires_in, _R.format)
-_STANDING: Final = _COMPARED.where(_R.identity.in_(bindparam("identities", expanding=True)))
-_OWN: Final = _COMPARED.where(_R.id.in_(bindparam("ids", expanding=True)))
 _WATCHERS: Final = (
     select(*FACTS, _R.not_found_before)
     .join_from(registrations, tasks_table, _R.task == tasks_table.c.ref)
@@ -128,7 +118,7 @@ def register(
     first: dict[Identity, Registration] = {}
     for registration in wanted:
         first.setdefault(registration.identity, registration)
-    standing = _stand(connection, first.values(), found)
+    standing = stand(connection, first.values(), found)
     refused = _crowd_out(connection, first.values(), found, standing)
     late = [
         item
@@ -217,7 +207,13 @@ def leave_unwatched(connection: Connection, locked: Sequence[Task]) -> None:
 def registration_of(row: AnyRow) -> Registration:
     """A Registration from a row that begins with the columns of FACTS."""
     values = dict(zip(_FACT_NAMES, row, strict=False))
-    return Registration(**values | {"format": Format(values["format"])})
+    trace = trace_of(values.pop("traceparent"), values.pop("tracestate"))
+    return Registration(**values | {"format": Format(values["format"]), "trace": trace})
+
+
+def trace_of(traceparent: str | None, tracestate: str | None) -> TraceContext | None:
+    """What the two columns hold."""
+    return None if traceparent is None else TraceContext(traceparent=traceparent, tracestate=tracestate)
 
 
 def _lock(connection: Connection, client: str, wanted: RegistrationId) -> tuple[Task, RegistrationState]:
@@ -227,30 +223,6 @@ def _lock(connection: Connection, client: str, wanted: RegistrationId) -> tuple[
     if state is None:  # never there, another client's, or pruned a moment ago
         raise NotFound("there is no such registration")
     return locked[0], RegistrationState(state)
-
-
-def _stand(
-    connection: Connection, wanted: Iterable[Registration], found: Mapping[TaskRef, Task]
-) -> dict[Identity, AnyRow]:
-    """The row each registration stands as: its own, however it has fared since, or the same one that was there before it.
-
-    A delivery dies without its task's lock: whoever stood in the way may be gone a moment later, and then it is tried again.
-    """
-    standing: dict[Identity, AnyRow] = {}
-    while missing := {item.identity: item for item in wanted if item.identity not in standing}:
-        rows = [_row(item, found[item.task]) for item in missing.values()]
-        _ADD.run(connection, sorted(rows, key=itemgetter("id")))
-        there = {row.identity: row for row in connection.execute(_STANDING, {"identities": sorted(missing)})}
-        not_ours = {
-            item.id: identity
-            for identity, item in missing.items()
-            if identity not in there or there[identity].id != item.id
-        }
-        if not_ours:
-            own = connection.execute(_OWN, {"ids": sorted(not_ours)})
-            there |= {not_ours[row.id]: row for row in own}
-        standing |= there
-    return standing
 
 
 def _crowd_out(
@@ -285,23 +257,6 @@ def _wanted_task(registration: Registration) -> Task:
         fence=0,
         paced_from=registration.created_at,
     )
-
-
-def _row(registration: Registration, task: Task) -> dict[str, object]:
-    return {
-        "id": registration.id,
-        "task": registration.task,
-        "client": registration.client,
-        "callback_url": registration.callback_url,
-        "origin": registration.origin,
-        "format": registration.format,
-        "metadata": registration.metadata,
-        "expires_in": registration.expires_in,
-        "created_at": registration.created_at,
-        "expires_at": registration.expires_at,
-        "not_found_before": task.not_found,
-        "identity": registration.identity,
-    }
 
 
 def _registered(wanted: Registration, task: Task, standing: AnyRow) -> Registered:

@@ -96,6 +96,9 @@ registrations: Final = Table(
     Column("state", Text, nullable=False),
     Column("identity", LargeBinary),
     Column("closed_at", BigInteger),
+    # Where in its caller's trace it stands.
+    Column("traceparent", Text),
+    Column("tracestate", Text),
     _index("uq_registrations_identity", "identity", unique=True),
     _index("ix_registrations_task", "task"),
     _index("ix_registrations_client", "client", "id"),

@@ -9,6 +9,7 @@ from relay.domain.deliveries import Accepted, Dead, DeadReason, Rejected
 from relay.domain.instants import DAY, HOUR, MINUTE, SECOND
 from relay.domain.registrations import Format, Registration, RegistrationState
 from relay.domain.tasks import TaskState
+from relay.domain.traces import TraceContext
 from relay.storage import registrations
 from relay.storage.registrations import Created, Standing
 from tests.storage.interleaving import between, overlapping
@@ -53,6 +54,21 @@ async def test_the_same_registration_stands_while_its_task_is_watched(store: Sto
 
     assert answers == [Standing(id=first.id, differing=())]
     assert await store.value("SELECT count(*) FROM registrations") == 1
+
+
+async def test_a_registration_keeps_its_place_in_its_caller_s_trace_and_the_same_one_again_changes_nothing(
+    store: Store,
+) -> None:
+    first = replace(
+        store.wanted(), trace=TraceContext(traceparent=f"00-{'a' * 32}-{'b' * 16}-01", tracestate="v=1")
+    )
+    again = replace(store.wanted(), trace=TraceContext(traceparent=f"00-{'c' * 32}-{'d' * 16}-00"))
+    await store.accept(first)
+
+    answers = await store.register(again)
+
+    assert answers == [Standing(id=first.id, differing=())]
+    assert (await store.view(first)).registration == first
 
 
 @pytest.mark.parametrize(
