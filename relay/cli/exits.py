@@ -9,4 +9,4 @@ UNAVAILABLE: Final = 69
 CONFIGURATION: Final = 78
 """The configuration is wrong or incomplete."""
 INTERRUPTED: Final = 130
-"""Ctrl-C, as shells have it."""
+"""Ctrl-C, as shells have it; and a signal that asks again while the first is being answered."""

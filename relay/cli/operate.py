@@ -1,17 +1,14 @@
 """What an operator runs. A command imports what it needs when it runs: a health check must not load a server."""
 # ruff: noqa: PLC0415 - as the line above says
 
-import os
 import secrets
-from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from relay import __version__
-from relay.cli import exits
-from relay.settings import ConfigurationError, Settings, load_settings
+from relay.cli import exits, keep
+from relay.cli.console import ConfigFile, SecretsDir, err, fail, out, read_settings, refuse
 
 app = typer.Typer(
     name="relay",
@@ -22,26 +19,12 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 69 no usable database or a library missing, "
     "78 a wrong configuration.",
 )
-_out = Console()
-_err = Console(stderr=True)
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", help="The TOML file; else RELAY_CONFIG, else ./config/relay.toml if it is there."
-    ),
-]
-SecretsDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--secrets-dir", help="A folder with a file for each secret variable; else RELAY_SECRETS_DIR."
-    ),
-]
+app.add_typer(keep.app)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer hands an option over by position
     if wanted:
-        _out.print(__version__)
+        out.print(__version__)
         raise typer.Exit
 
 
@@ -77,18 +60,18 @@ def serve(
     from relay.domain.errors import DatabaseUnavailable
     from relay.telemetry import configure_logging
 
-    settings = _settings(config, secrets_dir)
+    settings = read_settings(config, secrets_dir)
     missing = settings.missing_for_serving()
     if missing:
-        _refuse(missing)
+        refuse(missing)
     configure_logging(settings.logging.format, settings.logging.level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serving(settings, accept_clock=accept_clock))
     except DatabaseUnavailable as error:
-        _fail(str(error), exits.UNAVAILABLE)
+        fail(str(error), exits.UNAVAILABLE)
     except CannotListen as error:
-        _fail(f"{error}; see server.host and server.port", exits.CONFIGURATION)
+        fail(f"{error}; see server.host and server.port", exits.CONFIGURATION)
 
 
 @app.command()
@@ -99,14 +82,12 @@ def migrate(config: ConfigFile = None, secrets_dir: SecretsDir = None) -> None:
     from relay.cli.migrating import migrate as migrating
     from relay.domain.errors import DatabaseUnavailable
 
-    settings = _settings(config, secrets_dir)
+    settings = read_settings(config, secrets_dir)
     try:
         before, after = asyncio.run(migrating(settings))
     except DatabaseUnavailable as error:
-        _fail(str(error), exits.UNAVAILABLE)
-    _out.print(
-        f"schema at {after}" + (", nothing to do" if before == after else f", was {before or 'empty'}")
-    )
+        fail(str(error), exits.UNAVAILABLE)
+    out.print(f"schema at {after}" + (", nothing to do" if before == after else f", was {before or 'empty'}"))
 
 
 @app.command("check-config")
@@ -119,15 +100,15 @@ def check_config(
     ] = False,
 ) -> None:
     """Print the effective configuration with secrets masked, or everything that is wrong with it."""
-    settings = _settings(config, secrets_dir)
+    settings = read_settings(config, secrets_dir)
     for name, value in settings.describe():
-        _out.print(f"{name} = {value}", soft_wrap=True, markup=False, highlight=False)
+        out.print(f"{name} = {value}", soft_wrap=True, markup=False, highlight=False)
     missing = settings.missing_for_serving()
     if missing:
-        _refuse(missing)
+        refuse(missing)
     for each in settings.clients_by_name().values():
         for key in each.public_keys:
-            _out.print(
+            out.print(
                 f"client {each.name}: receivers verify with {key.text}", soft_wrap=True, highlight=False
             )
     if online:
@@ -138,7 +119,7 @@ def check_config(
         works = True
         for client, verdict in asyncio.run(check_keys(settings)):
             works = works and verdict.works
-            _out.print(f"client {client}: {verdict.text}", markup=False, highlight=False)
+            out.print(f"client {client}: {verdict.text}", markup=False, highlight=False)
         if not works:
             raise typer.Exit(exits.FAILED)
 
@@ -159,14 +140,14 @@ def secret(
 
     chance = secrets.token_bytes(NEW_KEY)
     if not ed25519:
-        _out.print(new_secret(chance), soft_wrap=True, markup=False, highlight=False)
+        out.print(new_secret(chance), soft_wrap=True, markup=False, highlight=False)
         return
     try:
         pair = new_pair(chance)
     except Ed25519Unavailable as error:
-        _fail(str(error), exits.UNAVAILABLE)
-    _out.print(pair.text, soft_wrap=True, markup=False, highlight=False)
-    _err.print(pair.public.text, soft_wrap=True, markup=False, highlight=False)
+        fail(str(error), exits.UNAVAILABLE)
+    out.print(pair.text, soft_wrap=True, markup=False, highlight=False)
+    err.print(pair.public.text, soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command()
@@ -182,7 +163,7 @@ def healthcheck(
     """Ask the relay on this machine whether it is well; for containers. Exit 0 if so, 1 if not."""
     import http.client
 
-    server = _settings(config, secrets_dir).server
+    server = read_settings(config, secrets_dir).server
     port = server.port if server.operations_port is None else server.operations_port
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104 - not bound to, asked
     connection = http.client.HTTPConnection(host, port, timeout=3)
@@ -191,8 +172,8 @@ def healthcheck(
         answer = connection.getresponse()
         text = answer.read().decode()
     except (OSError, http.client.HTTPException) as error:
-        _fail(f"no answer on port {port}: {type(error).__name__}", exits.FAILED)
-    _out.print(text, markup=False, highlight=False)
+        fail(f"no answer on port {port}: {type(error).__name__}", exits.FAILED)
+    out.print(text, markup=False, highlight=False)
     if answer.status != http.HTTPStatus.OK:
         raise typer.Exit(exits.FAILED)
 
@@ -222,7 +203,7 @@ def simulator(
     from relay.demo.simulator import run_simulator
 
     if behaviours:
-        _out.print(_simulator_help(), markup=False, highlight=False)
+        out.print(_simulator_help(), markup=False, highlight=False)
         return
     script = script_of(submitted)
     if script is None:
@@ -256,7 +237,7 @@ def demo(
     import importlib.util
 
     if importlib.util.find_spec("standardwebhooks") is None:
-        _fail(
+        fail(
             "the demo's receiver verifies with a library that is not installed: pip install camb-relay[demo]",
             exits.UNAVAILABLE,
         )
@@ -273,23 +254,4 @@ def demo(
         code = asyncio.run(demonstrate(play, options))
     except KeyboardInterrupt:
         code = exits.INTERRUPTED
-    raise typer.Exit(code)
-
-
-def _settings(config: Path | None, secrets_dir: Path | None) -> Settings:
-    try:
-        return load_settings(config=config, secrets_dir=secrets_dir, environ=os.environ, cwd=Path.cwd())
-    except ConfigurationError as error:
-        _refuse(error.problems)
-
-
-def _refuse(problems: tuple[str, ...]) -> NoReturn:
-    _err.print("The configuration cannot be used:", style="bold")
-    for problem in problems:
-        _err.print(f"- {problem}", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(exits.CONFIGURATION)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    _err.print(message, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(code)

@@ -8,8 +8,9 @@ RelayError
 │   ├── Conflict         409
 │   ├── TooMany          429
 │   └── Overloaded       503
-└── DatabaseUnavailable  the database's
-    └── SchemaMismatch   the database holds a schema this program cannot serve
+├── DatabaseUnavailable  the database's
+│   └── SchemaMismatch   the database holds a schema this program cannot serve
+└── CannotRestore        the operator's: a file that is no backup, or a database that is no place for it
 
 What upstream does wrong is a value (`relay.domain.tasks.UpstreamError`), and so is a failed attempt.
 """
@@ -74,3 +75,7 @@ class DatabaseUnavailable(RelayError):
 
 class SchemaMismatch(DatabaseUnavailable):
     pass
+
+
+class CannotRestore(RelayError):
+    """Nothing was changed."""

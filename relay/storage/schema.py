@@ -36,15 +36,20 @@ def migrate(connection: Connection, migrations: Path = MIGRATIONS) -> tuple[str 
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
     before = revision(connection)
-    if before is not None and not _known(before, migrations):
+    if before is not None and not knows(before, migrations):
         check_epoch(connection)
         return before, before
     if before == head(migrations):
         return before, before
+    make(connection, "head", migrations)
+    return before, revision(connection)
+
+
+def make(connection: Connection, wanted: str, migrations: Path = MIGRATIONS) -> None:
+    """Bring the schema to that revision, in the connection's transaction."""
     config = _config(migrations)
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    return before, revision(connection)
+    command.upgrade(config, wanted)
 
 
 def check(connection: Connection, migrations: Path = MIGRATIONS) -> None:
@@ -53,7 +58,7 @@ def check(connection: Connection, migrations: Path = MIGRATIONS) -> None:
     if current is None:
         raise SchemaMismatch("the database holds no schema yet: run `relay migrate`")
     check_epoch(connection)
-    if _known(current, migrations) and current != head(migrations):
+    if knows(current, migrations) and current != head(migrations):
         raise SchemaMismatch(
             f"the database is at revision {current}, this program needs {head(migrations)}: run `relay migrate`"
         )
@@ -79,6 +84,11 @@ def head(migrations: Path = MIGRATIONS) -> str:
     return found
 
 
+def knows(wanted: str, migrations: Path = MIGRATIONS) -> bool:
+    """Whether it is a revision of this program's, and not a newer one's."""
+    return any(script.revision == wanted for script in _script(migrations).walk_revisions())
+
+
 def fact(connection: Connection, name: str) -> int | None:
     return connection.scalar(select(facts.c.value).where(facts.c.name == name))
 
@@ -91,10 +101,6 @@ def seen_at(connection: Connection) -> Instant | None:
 
 def note_seen(connection: Connection, now: Instant) -> None:
     connection.execute(_SET, {"name": "seen_at", "value": now})
-
-
-def _known(wanted: str, migrations: Path) -> bool:
-    return any(script.revision == wanted for script in _script(migrations).walk_revisions())
 
 
 def _script(migrations: Path) -> ScriptDirectory:
