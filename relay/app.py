@@ -2,24 +2,19 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
 import structlog
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.routing import Route
 
-from relay import __version__
+from relay import __version__, presence
+from relay.api.application import application
 from relay.api.health import Health
 from relay.api.keys import Keys
-from relay.api.middleware import RequestContext
 from relay.api.origins import Origins
-from relay.api.problems import on_http_error, on_relay_error
 from relay.api.registrations import Registrations
 from relay.api.replays import ReplayCalls
 from relay.api.requests import Callers
@@ -27,39 +22,26 @@ from relay.api.routes import operations_routes, public_routes
 from relay.api.tests import TestNotifications
 from relay.camb import CambClient
 from relay.clock import Clock
-from relay.domain.errors import DatabaseUnavailable, RelayError
+from relay.commits import Commits
 from relay.domain.ids import RANDOM_BITS, uuid7_hex
 from relay.domain.instants import Instant, seconds, span_of
-from relay.domain.registrations import Registration
 from relay.outside import Outside
-from relay.policies import (
-    delivery_policy,
-    longest_waits,
-    lost_rule,
-    network_policy,
-    poll_policy,
-    retry_policy,
-    slot_policy,
-)
+from relay.policies import delivery_policy, lost_rule, network_policy, poll_policy, retry_policy
 from relay.scheduler import Scheduler
 from relay.services.allow import Allowing
 from relay.services.deliver import Delivering
 from relay.services.expire import Expiring
 from relay.services.measure import Measuring
 from relay.services.poll import Polling
+from relay.services.probe import Probing
 from relay.services.prune import Pruning
 from relay.services.read import Reading
 from relay.services.register import Registering, Wakes
 from relay.services.replay import Replaying, Replays
 from relay.services.work import Work
 from relay.settings import Settings
-from relay.storage import attempts, polls, queue, registrations, schema
-from relay.storage.attempts import AttemptOutcome, RecordedAttempt
-from relay.storage.committer import Committer
 from relay.storage.engine import open_database
 from relay.storage.filelock import FileLock
-from relay.storage.polls import PollOutcome, RecordedPoll
-from relay.storage.registrations import Registered
 from relay.telemetry import Metrics
 from relay.webhook.guard import Guard
 from relay.webhook.sender import Sender
@@ -67,8 +49,6 @@ from relay.webhook.sender import Sender
 PROBE_SECONDS: Final = 1.0
 PRUNE_SECONDS: Final = 60.0
 MEASURE_SECONDS: Final = 10.0
-MOST_WAITING: Final = 20_000
-"""Registrations that may wait for their commit before the API answers 503."""
 
 _log = structlog.get_logger()
 
@@ -100,21 +80,8 @@ class Relay:
         )
         self._file_lock = None if settings.database.file is None else FileLock(settings.database.file)
         self.guard = Guard(network_policy(settings), outside.lookup)
-        base_urls = {name: client.camb_base_url for name, client in self.clients.items()}
-        lost = lost_rule(settings)
-        commit = partial(Committer, database=self.database, clock=clock, metrics=self.metrics)
-        self._accepted: Committer[Registration, Registered] = commit(
-            "registrations",
-            write=partial(registrations.register, base_urls=base_urls),
-            keeps=False,
-            capacity=MOST_WAITING,
-        )
-        self._polled: Committer[PollOutcome, RecordedPoll] = commit(
-            "polls", write=partial(polls.record, lost=lost), keeps=True
-        )
-        self._attempted: Committer[AttemptOutcome, RecordedAttempt] = commit(
-            "attempts", write=partial(attempts.record, slots=slot_policy(settings)), keeps=True
-        )
+        self.commits = Commits(settings, self.database, clock=clock, metrics=self.metrics)
+        self.probing = Probing(self.database, clock=clock, metrics=self.metrics)
         self.new_request_id = partial(_request_id, clock, rng)
         works_here = settings.role != "api"
         self.delivering = self._build_delivering(rng)
@@ -124,7 +91,7 @@ class Relay:
         announced = self.delivering.wake if works_here else _somebody_else
         self.registering = Registering(
             self.database,
-            self._accepted,
+            self.commits.accepted,
             self.guard,
             Allowing(self.database, settings.allowances_by_name(), clock=clock),
             expires_in=span_of(settings.registrations.expires_in),
@@ -138,7 +105,7 @@ class Relay:
             clients=self.clients,
             retry=retry_policy(settings),
             slots=settings.delivery.concurrency_per_origin,
-            lost=lost,
+            lost=lost_rule(settings),
             clock=clock,
         )
         self.expiring = Expiring(
@@ -177,13 +144,19 @@ class Relay:
                 self._file_lock.acquire()
                 opened.callback(self._file_lock.release)
             opened.push_async_callback(self.database.close)
-            await self._prepare_database()
-            opened.push_async_callback(self._note_seen)
+            await presence.begin(
+                self.database,
+                self.settings,
+                self.clock,
+                works=bool(self.works),
+                accept_clock=self._accept_clock,
+            )
+            if self.works:
+                opened.push_async_callback(presence.note_seen, self.database, self.clock)
             for transport in (self._outside.camb, self._outside.callbacks):
                 await opened.enter_async_context(transport)
-            for committer in self._committers:
-                committer.open()
-            opened.push_async_callback(self._close_committers)
+            self.commits.open()
+            opened.push_async_callback(self.commits.close)
             self._start_jobs()
             opened.callback(self._scheduler.shutdown)
             self._closing = opened.pop_all()
@@ -207,13 +180,6 @@ class Relay:
         await self._closing.aclose()
         _log.info("relay.stopped")
 
-    @property
-    def _committers(self) -> tuple[Committer[Any, Any], ...]:
-        return (self._accepted, self._polled, self._attempted)
-
-    async def _close_committers(self) -> None:
-        await asyncio.gather(*(committer.close() for committer in self._committers))
-
     def begin_drain(self) -> None:
         """Not ready any more, and nothing is claimed from here on."""
         if self.draining:
@@ -234,49 +200,8 @@ class Relay:
     def _drain_left(self) -> float:
         return seconds(max(0, self._drain_until - self.clock.now()))
 
-    async def probe(self) -> None:
-        """Read the reference clock, and with it ask whether the database answers."""
-        try:
-            await self.database.probe()
-            reference = await self.database.reference_time()
-        except DatabaseUnavailable as error:
-            _log.warning("database.unavailable", error=str(error))
-            return
-        before = self.clock.halted
-        self.clock.follow(reference)
-        self.metrics.clock_skew.set(seconds(self.clock.skew))
-        self.metrics.clock_halted.set(self.clock.halted)
-        if self.clock.halted and not before:
-            _log.error(
-                "clock.halted",
-                skew_seconds=seconds(self.clock.skew),
-                halted="expiry and prune",
-                remedy="set the clock right, or restart with `relay serve --accept-clock`",
-            )
-        elif before and not self.clock.halted:
-            _log.warning("clock.believed_again")
-
-    async def _prepare_database(self) -> None:
-        if self._file_lock is not None or self.settings.database.migrate_at_start:
-            await self.database.write(schema.migrate)
-        await self.database.read(schema.check)
-        last_seen = None if self._accept_clock else await self.database.read(schema.seen_at)
-        self.clock.begin(await self.database.reference_time(), last_seen)
-        if self.works:
-            alone = self._file_lock is not None
-            await self.database.write(
-                queue.begin, self.clock.now(), longest_waits(self.settings), last_seen, alone=alone
-            )
-            await self._note_seen()
-
-    async def _note_seen(self) -> None:
-        """When a worker was last alive is what the next start holds its clock against."""
-        if self.works:
-            with suppress(DatabaseUnavailable):
-                await self.database.write(schema.note_seen, self.clock.now())
-
     def _start_jobs(self) -> None:
-        self._scheduler.every(PROBE_SECONDS, "probe", self.probe)
+        self._scheduler.every(PROBE_SECONDS, "probe", self.probing.run_once)
         tick = self.settings.polling.tick.total_seconds()
         for work in self.works:
             self._scheduler.every(tick, work.name, work.run_once)
@@ -298,7 +223,7 @@ class Relay:
                 deadline=policy.deadline,
                 answer_bytes=self.settings.camb.answer_bytes,
             ),
-            self._polled,
+            self.commits.polled,
             clients=self.clients,
             policy=policy,
             announced=self.delivering.wake,
@@ -318,7 +243,7 @@ class Relay:
                 deadline=policy.deadline,
                 answer_bytes=self.settings.delivery.answer_bytes,
             ),
-            self._attempted,
+            self.commits.attempted,
             clients=self.clients,
             policy=policy,
             clock=self.clock,
@@ -339,23 +264,12 @@ def create_app(relay: Relay) -> Starlette:
             TestNotifications(callers, relay.delivering, relay.guard),
             Keys(callers, relay.clients),
         )
-    return _application(relay, routes)
+    return application(routes, relay.new_request_id)
 
 
 def create_operations_app(relay: Relay) -> Starlette:
     """What `server.operations_port` serves."""
-    return _application(relay, operations_routes(_health(relay)))
-
-
-def _application(relay: Relay, routes: Sequence[Route]) -> Starlette:
-    app = Starlette(
-        routes=routes,
-        middleware=[Middleware(RequestContext, new_id=relay.new_request_id)],
-        exception_handlers={HTTPException: on_http_error, RelayError: on_relay_error},
-    )
-    # A redirect would name whatever host the request named, and a client that follows would hand it its token.
-    app.router.redirect_slashes = False
-    return app
+    return application(operations_routes(_health(relay)), relay.new_request_id)
 
 
 def _health(relay: Relay) -> Health:

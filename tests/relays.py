@@ -165,7 +165,7 @@ class RelayInHand:
         await self.pass_time((next_at - self.relay.clock.now()) / SECOND)
 
     async def tick(self) -> None:
-        await self.relay.probe()
+        await self.relay.probing.run_once()
         await self.relay.polling.run_once()
         await self.settle()
         await self.relay.expiring.run_once()

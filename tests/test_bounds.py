@@ -10,9 +10,9 @@ import pytest
 from relay import framing, transport
 from relay.api import fields, replays, requests, schemas
 from relay.api import registrations as calls
-from relay.app import MOST_WAITING
 from relay.cli import protocol
 from relay.cli.serving import KEEP_ALIVE_SECONDS
+from relay.commits import MOST_WAITING
 from relay.domain import allowances
 from relay.domain.urls import MAX_CALLBACK_URL
 from relay.outside import LOOKUP_THREADS

@@ -62,11 +62,11 @@ async def test_readiness_says_so_while_the_database_does_not_answer(server: Post
     settings = settings_for(server.url_for(server.create_database()), database={"migrate_at_start": True})
     async with open_relay(settings) as relay:
         await asyncio.to_thread(server.stop, "immediate")
-        await relay.relay.probe()
+        await relay.relay.probing.run_once()
         relay.hands.advance(5.1)
         without = await relay.api.get("/readyz")
         await asyncio.to_thread(server.start)
-        await relay.relay.probe()
+        await relay.relay.probing.run_once()
         again = await relay.api.get("/readyz")
         alive = await relay.api.get("/livez")
 

@@ -35,7 +35,7 @@ async def test_it_is_ready_once_it_has_looked_at_its_queues(relay: RelayInHand) 
 
 async def test_it_is_not_ready_while_nobody_looks_at_a_queue(relay: RelayInHand) -> None:
     relay.hands.advance(120.1)
-    await relay.relay.probe()
+    await relay.relay.probing.run_once()
     await relay.relay.delivering.run_once()
 
     assert await reasons(relay) == ["tasks: not looked at lately"]
@@ -68,7 +68,7 @@ async def test_a_slow_tick_is_no_reason_to_be_unready(tmp_path: Path) -> None:
     settings = settings_for(sqlite_url(tmp_path), polling={"tick": "PT10S"})
     async with open_relay(settings) as relay:
         relay.hands.advance(19)
-        await relay.relay.probe()
+        await relay.relay.probing.run_once()
 
         assert await reasons(relay) == []
 

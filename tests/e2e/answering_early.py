@@ -38,7 +38,7 @@ class EarlyRelay(Relay):
     def __init__(self, settings: Settings, outside: Outside, *, clock: Clock, rng: random.Random) -> None:
         super().__init__(settings, outside, clock=clock, rng=rng)
         base_urls = {name: client.camb_base_url for name, client in self.clients.items()}
-        self._accepted = EarlyCommitter(
+        self.commits.accepted = EarlyCommitter(
             "registrations",
             database=self.database,
             write=partial(registrations.register, base_urls=base_urls),
@@ -48,7 +48,7 @@ class EarlyRelay(Relay):
         )
         self.registering = Registering(
             self.database,
-            self._accepted,
+            self.commits.accepted,
             self.guard,
             Allowing(self.database, settings.allowances_by_name(), clock=clock),
             expires_in=span_of(settings.registrations.expires_in),
