@@ -11,7 +11,7 @@ from relay.domain.deliveries import DeadReason
 from relay.domain.errors import DatabaseUnavailable
 from relay.domain.instants import HOUR, Instant, Span
 from relay.domain.registrations import RegistrationState
-from relay.storage import attempts, lanes, replays, retention, schema
+from relay.storage import giving_up, lanes, replays, retention, schema
 from relay.storage.engine import Database
 from relay.telemetry import Metrics
 
@@ -26,7 +26,7 @@ _log = structlog.get_logger()
 class Pruning:
     """`finished` and `dead` are how long such registrations are kept; None is for ever.
 
-    `patience` is how long a delivery waits for an origin that never answers: as long as its own attempts would have taken.
+    `patience` is how long a delivery that was tried is due, at an origin that fails all the while, before it is given up.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Pruning:
         more = True
         while more:
             given_up = await self._database.write(
-                attempts.give_up, self._clients.keys(), before, self._clock.now(), MOST_AT_ONCE
+                giving_up.give_up, self._clients.keys(), before, self._clock.now(), MOST_AT_ONCE
             )
             more = len(given_up) >= MOST_AT_ONCE
             self._metrics.dead.labels(DeadReason.EXHAUSTED).inc(len(given_up))

@@ -1,84 +1,24 @@
 """Rows of `attempts`, and what they do to deliveries and to the lanes of origins."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Final, assert_never
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from relay.domain.deliveries import Accepted, Attempt, Dead, DeadReason, Decision, Delivered, Retry
-from relay.domain.ids import RegistrationId
+from relay.domain.deliveries import Accepted, Attempt, Dead, Decision, Delivered, Retry
 from relay.domain.instants import Instant
 from relay.domain.lanes import Lane, LaneName, Signal, SlotPolicy, Word
-from relay.domain.registrations import (
-    RegistrationChange,
-    RegistrationState,
-    after_change,
-    allows,
-)
-from relay.storage import lanes
+from relay.domain.registrations import RegistrationChange, RegistrationState, after_change, allows
+from relay.storage import lanes, progress
 from relay.storage.deliveries import ClaimedDelivery
 from relay.storage.many import Many
-from relay.storage.tables import deliveries, registrations
-from relay.storage.tables import lanes as lanes_table
+from relay.storage.progress import Progress
 
-_D, _R = deliveries.c, registrations.c
 _STEPPING_DOWN: Final = frozenset({Signal.FAILED, Signal.ASKED})
 
-_LOCK_STATES: Final = (
-    select(_R.id, _R.state)
-    .where(_R.id.in_(bindparam("ids", expanding=True)))
-    .order_by(_R.id)
-    .with_for_update(key_share=True)
-)
-_LOCK: Final = (
-    select(
-        _D.registration,
-        _D.next_at,
-        _D.fence,
-        _D.leased_until,
-        _D.round,
-        _D.attempts,
-        _D.failures,
-        _D.ended_at,
-        _D.last_http_status,
-    )
-    .where(_D.registration.in_(bindparam("ids", expanding=True)))
-    .order_by(_D.registration)
-    .with_for_update(key_share=True)
-)
-_SAVE: Final = Many(
-    update(deliveries)
-    .where(_D.registration == bindparam("b_id"))
-    .values(
-        next_at=bindparam("b_next_at"),
-        leased_until=bindparam("b_leased_until"),
-        attempts=bindparam("b_attempts"),
-        failures=bindparam("b_failures"),
-        ended_at=bindparam("b_ended_at"),
-        delivered_at=bindparam("b_delivered_at"),
-        dead_reason=bindparam("b_dead_reason"),
-        last_http_status=bindparam("b_last_http_status"),
-    )
-)
-_FORLORN: Final = (
-    select(_D.registration)
-    .join_from(deliveries, lanes_table, _D.lane == lanes_table.c.name)
-    .join(registrations, _R.id == _D.registration)
-    .where(lanes_table.c.slots == 0, lanes_table.c.failing_since <= bindparam("before"))
-    .where(_D.next_at <= bindparam("before"), _D.leased_until.is_(None), _D.failures > 0)
-    .where(_R.client.in_(bindparam("clients", expanding=True)))
-    .limit(bindparam("most"))
-)
-_CLOSED: Final = (
-    update(registrations)
-    .where(_R.id == bindparam("b_id"))
-    .values(state=bindparam("b_state"), closed_at=bindparam("b_now"))
-)
-_CLOSE: Final = Many(_CLOSED)
-_CLOSE_AND_FREE: Final = Many(_CLOSED.values(identity=None))
 _LOG: Final = Many(
     text(
         "INSERT INTO attempts"
@@ -112,28 +52,11 @@ class RecordedAttempt:
     held_until: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Standing:
-    """A delivery under lock, as the outcomes of this batch have left it so far."""
-
-    state: RegistrationState
-    fence: int
-    leased_until: Instant | None
-    round: int
-    attempts: int
-    failures: int
-    ended_at: Instant | None
-    next_at: Instant | None
-    last_http_status: int | None
-    delivered_at: Instant | None = None
-    dead_reason: DeadReason | None = None
-
-
 def record(
     connection: Connection, outcomes: Sequence[AttemptOutcome], slots: SlotPolicy
 ) -> list[RecordedAttempt]:
     """Apply each outcome whose claim stands, and every 2xx of the delivery's current round whatever its claim."""
-    before = _locked(connection, sorted({outcome.claimed.registration for outcome in outcomes}))
+    before = progress.lock(connection, sorted({outcome.claimed.registration for outcome in outcomes}))
     current = dict(before)
     applied = []
     for outcome in outcomes:
@@ -143,7 +66,7 @@ def record(
         if after is not None:
             current[outcome.claimed.registration] = after
     changed = {id_: row for id_, row in sorted(current.items()) if row is not before[id_]}
-    _save(connection, before, changed)
+    progress.save(connection, before, changed)
     logged = _log(connection, [outcome for outcome in outcomes if outcome.claimed.registration in before])
     held = _tell_lanes(connection, outcomes, slots)
     return [
@@ -152,56 +75,7 @@ def record(
     ]
 
 
-def give_up(
-    connection: Connection, clients: Collection[str], before: Instant, now: Instant, most: int
-) -> list[RegistrationId]:
-    """End up to `most` deliveries that were due by `before`, at paused origins that have failed since then without a break.
-
-    Held by its origin a delivery spends no attempt, so that it would wait for ever for one that is gone. One that has not
-    been tried at all in its round is waited for. Only those of `clients`: nobody probes the origins of the others, whose
-    work is held until they are configured again.
-    """
-    wanted = {"clients": sorted(clients), "before": before, "most": most}
-    ids = [RegistrationId(id_) for id_ in connection.scalars(_FORLORN, wanted)]
-    locked = _locked(connection, sorted(ids)) if ids else {}
-    forlorn = {
-        id_: row
-        for id_, row in locked.items()
-        if row.failures and row.next_at is not None and row.next_at <= before and row.leased_until is None
-    }
-    given_up = {
-        id_: replace(
-            row,
-            state=after_change(row.state, RegistrationChange.GIVEN_UP),
-            next_at=None,
-            ended_at=now,
-            dead_reason=DeadReason.EXHAUSTED,
-        )
-        for id_, row in forlorn.items()
-    }
-    _save(connection, forlorn, given_up)
-    return list(given_up)
-
-
-def _locked(connection: Connection, ids: list[RegistrationId]) -> dict[RegistrationId, _Standing]:
-    states = {row.id: row.state for row in connection.execute(_LOCK_STATES, {"ids": ids})}
-    return {
-        row.registration: _Standing(
-            state=RegistrationState(states[row.registration]),
-            fence=row.fence,
-            leased_until=row.leased_until,
-            round=row.round,
-            attempts=row.attempts,
-            failures=row.failures,
-            ended_at=row.ended_at,
-            next_at=row.next_at,
-            last_http_status=row.last_http_status,
-        )
-        for row in connection.execute(_LOCK, {"ids": ids}).all()
-    }
-
-
-def _after(standing: _Standing, outcome: AttemptOutcome) -> _Standing | None:
+def _after(standing: Progress, outcome: AttemptOutcome) -> Progress | None:
     """The delivery after the outcome; None where the outcome may not be recorded."""
     claimed, attempt = outcome.claimed, outcome.attempt
     mine = standing.fence == claimed.fence and standing.leased_until is not None and standing.ended_at is None
@@ -224,51 +98,9 @@ def _after(standing: _Standing, outcome: AttemptOutcome) -> _Standing | None:
         case Retry(at=at):
             return replace(tried, next_at=at, failures=claimed.failures + 1)
         case Dead(reason=reason):
-            state = after_change(standing.state, RegistrationChange.GIVEN_UP)
-            return replace(
-                tried,
-                state=state,
-                next_at=None,
-                ended_at=attempt.ended_at,
-                failures=claimed.failures + 1,
-                dead_reason=reason,
-            )
+            return replace(tried, failures=claimed.failures + 1).given_up(reason, attempt.ended_at)
         case _:
             assert_never(outcome.decision)
-
-
-def _save(
-    connection: Connection,
-    before: Mapping[RegistrationId, _Standing],
-    changed: Mapping[RegistrationId, _Standing],
-) -> None:
-    if not changed:
-        return
-    closed = {id_: row for id_, row in changed.items() if row.state is not before[id_].state}
-    for statement, dead in ((_CLOSE, False), (_CLOSE_AND_FREE, True)):
-        rows = [
-            {"b_id": id_, "b_state": row.state, "b_now": row.ended_at}
-            for id_, row in closed.items()
-            if (row.state is RegistrationState.DEAD) is dead
-        ]
-        statement.run(connection, rows)
-    _SAVE.run(
-        connection,
-        [
-            {
-                "b_id": id_,
-                "b_next_at": row.next_at,
-                "b_leased_until": row.leased_until,
-                "b_attempts": row.attempts,
-                "b_failures": row.failures,
-                "b_ended_at": row.ended_at,
-                "b_delivered_at": row.delivered_at,
-                "b_dead_reason": row.dead_reason,
-                "b_last_http_status": row.last_http_status,
-            }
-            for id_, row in changed.items()
-        ],
-    )
 
 
 def _log(connection: Connection, outcomes: Sequence[AttemptOutcome]) -> bool:

@@ -8,7 +8,7 @@ from relay.domain.deliveries import Accepted, Rejected
 from relay.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant, Span
 from relay.domain.lanes import Lane, LaneName, OriginState
 from relay.domain.registrations import RegistrationState
-from relay.storage import attempts, deliveries, lanes, origins
+from relay.storage import deliveries, giving_up, lanes, origins
 from relay.storage.queue import Look
 from relay.storage.tables import lanes as lanes_table
 from tests.storage.interleaving import overlapping
@@ -112,7 +112,7 @@ async def test_whatever_died_while_it_was_looked_at_is_not_given_up_twice(store:
     await paused(store)
     await store.run("UPDATE deliveries SET failures = 1")
     store.time.advance(2 * HOUR)
-    patient = partial(attempts.give_up, clients=["shop"], before=store.now, now=store.now, most=500)
+    patient = partial(giving_up.give_up, clients=["shop"], before=store.now, now=store.now, most=500)
 
     first, second = await overlapping(store, patient, patient)
 
@@ -127,7 +127,7 @@ async def test_what_is_being_tried_is_not_given_up(store: Store) -> None:
     store.time.advance(2 * HOUR)
     (probe,) = (await store.claim_deliveries()).rows
 
-    given_up = await store.write(attempts.give_up, ["shop"], store.now, store.now, 500)
+    given_up = await store.write(giving_up.give_up, ["shop"], store.now, store.now, 500)
 
     assert probe.registration not in given_up
     assert len(given_up) == 2
@@ -137,7 +137,7 @@ async def test_what_is_held_for_a_client_that_is_not_configured_is_not_given_up(
     await paused(store)
     store.time.advance(2 * HOUR)
 
-    given_up = await store.write(attempts.give_up, ["bank"], store.now, store.now, 500)
+    given_up = await store.write(giving_up.give_up, ["bank"], store.now, store.now, 500)
 
     assert not given_up
     assert await store.value("SELECT count(*) FROM deliveries WHERE next_at IS NOT NULL") == 3
@@ -169,7 +169,7 @@ async def test_what_has_not_been_tried_in_its_round_is_never_given_up(store: Sto
     await paused(store)
     store.time.advance(2 * HOUR)
 
-    given_up = await store.write(attempts.give_up, ["shop"], store.now, store.now, 500)
+    given_up = await store.write(giving_up.give_up, ["shop"], store.now, store.now, 500)
 
     tried = {registration for (registration,) in await store.rows("SELECT registration FROM attempts")}
     assert set(given_up) <= tried
