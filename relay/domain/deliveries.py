@@ -166,9 +166,8 @@ class RetryPolicy:
         match attempt.outcome:
             case Accepted():
                 signal = Signal.ACCEPTED
-            case Rejected(http_status=status) if (
-                status == GONE
-            ):  # about the registration, not about its origin
+            case Rejected(http_status=status) if status == GONE:
+                # It says something about the registration, and nothing against the origin.
                 signal = Signal.ANSWERED
             case Rejected(http_status=status, retry_after=asked) if asked or status == TOO_MANY_REQUESTS:
                 return self._asked(attempt, asked)
