@@ -4,8 +4,15 @@
 {{- include "relay.flatten" (dict "prefix" "RELAY_" "tree" .Values.config "variables" $variables) }}
 {{- $_ := set $variables "RELAY_SERVER__PORT" "8080" }}
 {{- $_ := set $variables "RELAY_SERVER__DRAIN" (printf "PT%dS" (int .Values.shutdown.drainSeconds)) }}
-{{- with .Values.operationsPort }}
-{{- $_ := set $variables "RELAY_SERVER__OPERATIONS_PORT" (. | int | toString) }}
+{{- $_ := set $variables "RELAY_SERVER__OPERATIONS_PORT" (.Values.operationsPort | int | toString) }}
+{{- with .Values.callbacks.inCluster }}
+{{- if .serviceCIDR }}
+{{- $named := get $variables "RELAY_CALLBACKS__ALLOW_NETWORKS" }}
+{{- $_ := set $variables "RELAY_CALLBACKS__ALLOW_NETWORKS" (list $named .serviceCIDR | compact | join ",") }}
+{{- end }}
+{{- if and .http (ne (get $variables "RELAY_CALLBACKS__ALLOW_HTTP") "always") }}
+{{- $_ := set $variables "RELAY_CALLBACKS__ALLOW_HTTP" "allowed-networks" }}
+{{- end }}
 {{- end }}
 {{- if eq .Values.database.kind "sqlite" }}
 {{- $_ := set $variables "RELAY_DATABASE__URL" "sqlite:////data/relay.db" }}

@@ -14,18 +14,32 @@
 {{- end }}
 {{- end }}
 
-{{- define "relay.selector" -}}
+{{- /* Every pod of the release. */ -}}
+{{- define "relay.instance" -}}
 app.kubernetes.io/name: {{ include "relay.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
-app.kubernetes.io/component: server
+{{- end }}
+
+{{- /* Takes the root context and a component. */ -}}
+{{- define "relay.selector" -}}
+{{ include "relay.instance" .root }}
+app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
 {{- define "relay.labels" -}}
-app.kubernetes.io/name: {{ include "relay.name" . | quote }}
-app.kubernetes.io/instance: {{ .Release.Name | quote }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- $own := dict
+  "app.kubernetes.io/name" (include "relay.name" .)
+  "app.kubernetes.io/instance" .Release.Name
+  "app.kubernetes.io/version" .Chart.AppVersion
+  "app.kubernetes.io/managed-by" .Release.Service
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+}}
+{{- toYaml (merge $own .Values.commonLabels) }}
+{{- end }}
+
+{{- /* Where health and metrics are, one address for each pod. */ -}}
+{{- define "relay.operationsName" -}}
+{{- printf "%s-operations" (include "relay.fullname" .) }}
 {{- end }}
 
 {{- define "relay.image" -}}
@@ -42,6 +56,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- else }}
 {{- .Values.serviceAccount.name | default "default" }}
 {{- end }}
+{{- end }}
+
+{{- define "relay.secretName" -}}
+{{- .Values.existingSecret | default (include "relay.fullname" .) }}
 {{- end }}
 
 {{- /* Takes the root context and `own`, the name under which the release's Secret is found at that moment. */ -}}

@@ -1,17 +1,32 @@
 """What a pod is given, read by the relay's own settings."""
 
 import base64
+import json
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from helm_python import HelmRenderError
 from pydantic import BaseModel, SecretStr
+from pydantic_core import to_jsonable_python
 
 from relay.settings import ClientSettings, Settings, load_settings
-from relay.settings.names import KeyPath, settings_in
-from tests.deploy import dockerfile
-from tests.deploy.chart import Manifest, container, environment, only, render, shapes
+from relay.settings.names import KeyPath, Names, settings_in
+from tests.deploy import dockerfile, settings_schema
+from tests.deploy.chart import (
+    POSTGRES,
+    SPLIT,
+    SQLITE,
+    Manifest,
+    container,
+    environment,
+    only,
+    pods,
+    render,
+    server,
+    servers,
+    shapes,
+)
 
 CREDENTIALS = {
     "RELAY_API_TOKENS": "a-token-of-some-length",
@@ -19,13 +34,7 @@ CREDENTIALS = {
     "RELAY_SIGNING_SECRETS": "whsec_" + base64.b64encode(b"a signing secret of some length").decode(),
 }
 DATABASE_URL = "postgresql://relay:password@db.example/relay"
-THE_CHARTS_OWN = {
-    ("server", "port"),
-    ("server", "operations_port"),
-    ("server", "drain"),
-    ("database", "url"),
-    ("database", "migrate_at_start"),
-}
+IN_CLUSTER = {"serviceCIDR": "10.96.0.0/12", "namespaces": ["shop"], "ports": [8080]}
 
 
 def mounted(folder: Path, secrets: dict[str, str]) -> None:
@@ -38,35 +47,66 @@ def mounted(folder: Path, secrets: dict[str, str]) -> None:
         (folder / name).symlink_to(Path("..data") / name)
 
 
-def variables(pod: Manifest, config_map: dict[str, str]) -> dict[str, str]:
-    """The image's variables, the ConfigMap's over them, and the container's own over both."""
-    own = {entry["name"]: entry.get("value", DATABASE_URL) for entry in container(pod)["env"]}
-    return dockerfile.environment() | (config_map if "envFrom" in container(pod) else {}) | own
+def variables(pod: Manifest, config_map: dict[str, str], secrets: dict[str, str]) -> dict[str, str]:
+    """The image's variables, over them what the container takes from Secret and ConfigMap, and its own over all."""
+    given = dict(dockerfile.environment())
+    for source in container(pod).get("envFrom", []):
+        given |= secrets if "secretRef" in source else config_map
+    clients = {
+        "tokens": "a-token-of-a-shop",
+        "camb": "a-key",
+        "signing": CREDENTIALS["RELAY_SIGNING_SECRETS"],
+    }
+    for entry in container(pod)["env"]:
+        key = entry.get("valueFrom", {}).get("secretKeyRef", {}).get("key")
+        given[entry["name"]] = entry.get("value", clients.get(key, DATABASE_URL))
+    return given
 
 
-def served(values: Manifest, secrets_dir: Path) -> Settings:
-    """The settings of the release's server, its Secret mounted at `secrets_dir`."""
-    manifests = render(values)
-    pod = only("Deployment", manifests)["spec"]["template"]["spec"]
-    mounted(secrets_dir, values.get("secrets", CREDENTIALS))
+def read_by(pod: Manifest, values: Manifest, secrets_dir: Path) -> Settings:
+    """The settings of a pod that serves, its Secret mounted at `secrets_dir` if it is at all."""
+    secrets = values.get("secrets", CREDENTIALS)
+    mounts = {mount["name"] for mount in container(pod)["volumeMounts"]}
+    secrets_dir.mkdir(exist_ok=True)
+    if "secrets" in mounts and not any(secrets_dir.iterdir()):
+        mounted(secrets_dir, secrets)
     return load_settings(
         config=None,
-        secrets_dir=secrets_dir,
-        environ=variables(pod, environment(manifests)),
+        secrets_dir=secrets_dir if "secrets" in mounts else None,
+        environ=variables(pod, environment(render(values)), secrets) | {"RELAY_SECRETS_DIR": ""},
         cwd=secrets_dir,
     )
 
 
+def served(values: Manifest, secrets_dir: Path) -> Settings:
+    return read_by(server(render(values)), values, secrets_dir)
+
+
 @pytest.mark.parametrize("shape", sorted(shapes()))
-def test_every_shape_can_serve(shape: str, tmp_path: Path) -> None:
-    settings = served(shapes()[shape], tmp_path)
+def test_every_pod_of_every_shape_can_serve(shape: str, tmp_path: Path) -> None:
+    for pod in servers(render(shapes()[shape])):
+        settings = read_by(pod, shapes()[shape], tmp_path / "secrets")
 
-    assert settings.missing_for_serving() == ()
-    assert settings.server.host == "0.0.0.0"  # noqa: S104 - a pod is reached from outside
+        assert settings.missing_for_serving() == ()
+        assert settings.server.host == "0.0.0.0"  # noqa: S104 - a pod is reached from outside
 
 
-def test_a_sqlite_pod_opens_the_file_on_its_volume(tmp_path: Path) -> None:
-    settings = served({"existingSecret": "relay"}, tmp_path)
+@pytest.mark.parametrize("secrets_as", ["files", "environment"])
+def test_a_sqlite_pod_opens_the_file_on_its_volume_whatever_its_secret_says(
+    secrets_as: str, tmp_path: Path
+) -> None:
+    values = SQLITE | {"secretsAs": secrets_as}
+    stray = CREDENTIALS | {"RELAY_DATABASE__URL": DATABASE_URL}
+    pod = server(render(values))
+    if secrets_as == "files":
+        mounted(tmp_path, stray)
+
+    settings = load_settings(
+        config=None,
+        secrets_dir=tmp_path if secrets_as == "files" else None,
+        environ=variables(pod, environment(render(values)), stray) | {"RELAY_SECRETS_DIR": ""},
+        cwd=tmp_path,
+    )
 
     assert settings.database.file == Path("/data/relay.db")
 
@@ -80,12 +120,19 @@ def test_a_postgres_pod_opens_the_database_its_secret_names(tmp_path: Path) -> N
     assert settings.database.migrate_at_start is True
 
 
+def test_a_split_release_has_a_role_for_each_of_its_deployments(tmp_path: Path) -> None:
+    roles = [read_by(pod, SPLIT, tmp_path).role for pod in servers(render(SPLIT))]
+
+    assert roles == ["api", "worker"]
+    assert served(POSTGRES, tmp_path).role == "all"
+
+
 def test_ports_and_drain_are_what_the_pod_says_they_are(tmp_path: Path) -> None:
-    values = {"existingSecret": "relay", "operationsPort": 9090, "shutdown": {"drainSeconds": 30}}
+    values = SQLITE | {"operationsPort": 9100, "shutdown": {"drainSeconds": 30}}
 
     settings = served(values, tmp_path)
 
-    serving = container(only("Deployment", render(values))["spec"]["template"]["spec"])
+    serving = container(server(render(values)))
     assert {port["name"]: port["containerPort"] for port in serving["ports"]} == {
         "http": settings.server.port,
         "operations": settings.server.operations_port,
@@ -93,15 +140,41 @@ def test_ports_and_drain_are_what_the_pod_says_they_are(tmp_path: Path) -> None:
     assert settings.server.drain.total_seconds() == 30
 
 
-def test_the_migration_is_content_with_the_database_alone(tmp_path: Path) -> None:
-    values = {
-        "existingSecret": "relay",
-        "database": {"kind": "postgres"},
-        "config": {"database": {"pool_size": 3}},
-    }
-    job = only("Job", render(values))["spec"]["template"]["spec"]
+@pytest.mark.parametrize(
+    ("values", "networks", "allow_http"),
+    [
+        (SQLITE, (), "never"),
+        (SQLITE | {"callbacks": {"inCluster": IN_CLUSTER}}, ("10.96.0.0/12",), "never"),
+        (
+            SQLITE | {"callbacks": {"inCluster": IN_CLUSTER | {"http": True}}},
+            ("10.96.0.0/12",),
+            "allowed-networks",
+        ),
+        (
+            SQLITE
+            | {
+                "callbacks": {"inCluster": IN_CLUSTER | {"http": True}},
+                "config": {"callbacks": {"allow_networks": ["192.0.2.0/24"], "allow_http": "always"}},
+            },
+            ("192.0.2.0/24", "10.96.0.0/12"),
+            "always",
+        ),
+    ],
+)
+def test_the_guard_learns_of_the_clusters_services(
+    values: Manifest, networks: tuple[str, ...], allow_http: str, tmp_path: Path
+) -> None:
+    settings = served(values, tmp_path)
 
-    settings = load_settings(config=None, secrets_dir=None, environ=variables(job, {}), cwd=tmp_path)
+    assert tuple(map(str, settings.callbacks.allow_networks)) == networks
+    assert settings.callbacks.allow_http == allow_http
+
+
+def test_the_migration_is_content_with_the_database_alone(tmp_path: Path) -> None:
+    values = POSTGRES | {"config": {"database": {"pool_size": 3}}}
+    [job] = pods([only("Job", render(values))])
+
+    settings = load_settings(config=None, secrets_dir=None, environ=variables(job, {}, {}), cwd=tmp_path)
 
     assert settings.database.url.get_secret_value() == DATABASE_URL
     assert settings.database.pool_size == 3
@@ -126,13 +199,68 @@ def test_the_image_keeps_its_database_in_its_volume(tmp_path: Path) -> None:
     assert Path(start) / settings.database.file == Path("/data/relay.db")
 
 
-@pytest.mark.parametrize("path", sorted({path for path, _ in settings_in(Settings)} - THE_CHARTS_OWN))
-def test_every_other_setting_may_stand_in_config(path: KeyPath) -> None:
-    config: Manifest = {path[-1]: "text"} if len(path) == 1 else {path[0]: {path[1]: "text"}}
+def test_config_takes_the_settings_there_are() -> None:
+    """Where it fails, `python -m tests.deploy.settings_schema` brings the schema up to date."""
+    schema = json.loads(settings_schema.SCHEMA.read_text())
 
-    found = environment(render({"existingSecret": "relay", "config": config}))
+    assert schema["properties"]["config"] == settings_schema.config()
 
-    assert found["RELAY_" + "__".join(path).upper()] == "text"
+
+def test_every_setting_is_judged_by_the_schema_or_by_a_guard() -> None:
+    properties = settings_schema.config()["properties"]
+    client = properties["clients"]["additionalProperties"]["properties"]
+
+    for path, _ in settings_in(Settings):
+        known = properties if len(path) == 1 else properties[path[0]]["properties"]
+        judged = known[path[-1]] is not True
+        assert judged != (("" if len(path) == 1 else path[0], path[-1]) in settings_schema.LEFT_TO_THE_GUARDS)
+    assert client.keys() == ClientSettings.model_fields.keys()
+    assert {key for key, judged in client.items() if judged is True} == SECRETS
+
+
+def everything() -> Manifest:
+    """Every setting that may stand in config, at its default or else as the example file has it."""
+    found: Manifest = {"clients": {"acme": {}}}
+    for path, field in settings_in(Settings):
+        if ("" if len(path) == 1 else path[0], path[-1]) not in settings_schema.LEFT_TO_THE_GUARDS:
+            table = found if len(path) == 1 else found.setdefault(path[0], {})
+            table[path[-1]] = to_jsonable_python(field.default)
+    for key, field in ClientSettings.model_fields.items():
+        if key not in SECRETS:
+            found["clients"]["acme"][key] = field.default
+    return found
+
+
+def test_every_default_passes_the_schema_and_comes_back_from_the_pod_as_it_was(tmp_path: Path) -> None:
+    """Null leaves a setting out, and what is left out is the default."""
+    plain = served(SQLITE, tmp_path / "plain")
+    config = everything() | {"clients": {}}
+    del config["server"]["host"]  # the image's own is another
+
+    settings = served(SQLITE | {"config": config}, tmp_path / "spoken")
+
+    assert settings == plain
+
+
+def test_every_setting_becomes_a_variable_of_the_relay() -> None:
+    config = everything()
+
+    found = environment(render(SQLITE | {"config": config}))
+
+    names = Names(Settings)
+    said = {
+        (table, *path)
+        for table, rows in config.items()
+        for path, value in flattened(rows)
+        if value is not None
+    }
+    assert {names.path_of(name) for name in found} >= said
+
+
+def flattened(value: object) -> list[tuple[KeyPath, object]]:
+    if not isinstance(value, dict):
+        return [((), value)]
+    return [((key, *path), leaf) for key, inner in value.items() for path, leaf in flattened(inner)]
 
 
 def types_in(annotation: object) -> set[object]:
@@ -151,11 +279,4 @@ SECRETS = {
 @pytest.mark.parametrize("key", sorted(SECRETS))
 def test_a_clients_secrets_are_refused_in_config(key: str) -> None:
     with pytest.raises(HelmRenderError, match="is a secret and a ConfigMap is not"):
-        render({"existingSecret": "relay", "config": {"clients": {"acme": {key: "text"}}}})
-
-
-@pytest.mark.parametrize("key", sorted(ClientSettings.model_fields.keys() - SECRETS))
-def test_a_clients_other_settings_may_stand_in_config(key: str) -> None:
-    found = environment(render({"existingSecret": "relay", "config": {"clients": {"acme": {key: "text"}}}}))
-
-    assert found[f"RELAY_CLIENTS__ACME__{key.upper()}"] == "text"
+        render(SQLITE | {"config": {"clients": {"acme": {key: "text"}}}})
