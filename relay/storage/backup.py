@@ -5,11 +5,12 @@ On SQLite it is a copy of the pages, on PostgreSQL of the rows, both of one inst
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -25,12 +26,14 @@ from relay.storage.engine import Database
 Told = Callable[[int, int], None]
 """Hears how much is done, and of how much; in any thread. What it raises ends the work."""
 
-BATCH: Final = 1_000
-"""Rows in memory at once."""
+BATCH: Final = 250
+"""Rows in memory at once, of which one may hold a whole answer of CAMB's."""
 _PAGES: Final = 1_000
 _SNAPSHOT: Final = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 # What a database has as soon as a relay has looked at it.
 _SEEDS: Final = frozenset({"facts", "lanes"})
+
+_POSTGRES_TYPES: Final = MappingProxyType({"BLOB": "BYTEA"})
 
 _Batch = Sequence[Sequence[Any]]
 
@@ -45,17 +48,28 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
+    """`columns` with their types, as SQLite has them."""
+
     name: str
-    columns: tuple[str, ...]
+    columns: Mapping[str, str]
 
     @property
     def selected(self) -> str:
         return f'SELECT {self._columns} FROM "{self.name}"'  # noqa: S608 - our own names
 
-    def inserted(self, dialect: str) -> str:
-        numbers = range(1, len(self.columns) + 1)
-        values = ", ".join(f"${number}" if dialect == "postgresql" else "?" for number in numbers)
-        return f'INSERT INTO "{self.name}" ({self._columns}) VALUES ({values})'  # noqa: S608 - our own names
+    def insert(self, target: Connection, rows: _Batch) -> None:
+        into = f'INSERT INTO "{self.name}" ({self._columns})'
+        if target.dialect.name == "sqlite":
+            marks = ", ".join("?" * len(self.columns))
+            target.exec_driver_sql(f"{into} VALUES ({marks})", [tuple(row) for row in rows])
+            return
+        # A column at a time: row by row it takes more than twice as long.
+        arrays = ", ".join(
+            f"CAST(${number} AS {_POSTGRES_TYPES.get(type_, type_)}[])"
+            for number, type_ in enumerate(self.columns.values(), 1)
+        )
+        values = tuple(map(list, zip(*rows, strict=True)))
+        target.exec_driver_sql(f"{into} SELECT * FROM unnest({arrays})", values)  # noqa: S608 - our own names
 
     @property
     def _columns(self) -> str:
@@ -174,9 +188,8 @@ def _copy(
     for table in reversed(tables):
         target.execute(text(f'DELETE FROM "{table.name}"'))  # noqa: S608 - our own names
     for table in tables:
-        statement = table.inserted(target.dialect.name)
         for batch in batches(table):
-            target.exec_driver_sql(statement, [tuple(row) for row in batch])
+            table.insert(target, batch)
             progress.add(len(batch))
 
 
@@ -210,7 +223,7 @@ def _tables(revision: str) -> tuple[_Table, ...]:
         found = inspect(scratch)
         names = [name for name, _ in found.get_sorted_table_and_fkc_names()]
         return tuple(
-            _Table(name, tuple(column["name"] for column in found.get_columns(name)))
+            _Table(name, {column["name"]: str(column["type"]) for column in found.get_columns(name)})
             for name in names
             if name not in {None, "alembic_version"}
         )
