@@ -13,7 +13,8 @@ from relay.domain.errors import DatabaseUnavailable
 from relay.domain.instants import SECOND, Instant, Span
 from relay.domain.lanes import LaneName
 from relay.services.running import Running
-from relay.storage.queue import Claim, Look
+from relay.storage.look import Look
+from relay.storage.queue import Claim
 from relay.telemetry import Metrics
 
 LEASE_MARGIN: Final = Span(15 * SECOND)

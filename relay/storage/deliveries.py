@@ -14,7 +14,8 @@ from relay.domain.registrations import EventType
 from relay.domain.sharing import Rooms, share
 from relay.domain.traces import TraceContext
 from relay.storage import lanes
-from relay.storage.queue import DELIVERIES, Claim, DueLane, Held, Look, Take, more_is_due
+from relay.storage.look import Look
+from relay.storage.queue import DELIVERIES, Claim, DueLane, Held, Take, more_is_due
 from relay.storage.registrations import trace_of
 from relay.storage.tables import AnyRow, events, registrations, tasks
 

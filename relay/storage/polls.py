@@ -16,7 +16,8 @@ from relay.domain.tasks import Poll, PollResult, TaskReport
 from relay.domain.watching import LostRule, Task, Verdict, may_decide, verdict
 from relay.storage import lanes, registrations, tasks
 from relay.storage.events import announce
-from relay.storage.queue import TASKS, Claim, Held, Look, Take, more_is_due
+from relay.storage.look import Look
+from relay.storage.queue import TASKS, Claim, Held, Take, more_is_due
 
 LONGEST_ASKED_PAUSE: Final = DAY
 PAUSING: Final = {

@@ -1,31 +1,21 @@
 """One protocol for both queues: find the lanes with due work, then claim some of each; a claim is a lease."""
 
-from collections import ChainMap
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Table,
-    bindparam,
-    func,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import Column, Connection, Table, bindparam, func, select, text, update
 
 from relay.domain.instants import MINUTE, Instant
 from relay.domain.lanes import LaneName, client_of
 from relay.storage import lanes, tables
+from relay.storage.queue_statements import claim_statements, find_statements, skip_scan
 from relay.storage.tables import AnyRow
 
 T = TypeVar("T")
 
 LOOK_BACK: Final = MINUTE
 """How far below the oldest due row of the last look the next one begins: far enough for every other replica's clock."""
-FULL_LOOK_EVERY: Final = MINUTE
 _FOR_EVER: Final = Instant(2**62)
 
 
@@ -84,40 +74,6 @@ class Found:
     last: LaneName | None = None
 
 
-class Look:
-    """Where the last look at a queue found each lane's oldest due row, and where it ended; one for each process and queue."""
-
-    def __init__(self) -> None:
-        self._floors: dict[str, dict[LaneName, Instant]] = {}
-        self._full_look_at = Instant(0)
-        self._ends: dict[str, LaneName] = {}
-
-    def window(self, client: str, most: int) -> Window:
-        """The next of a client's lanes to look at: however many it has, nobody waits longer for a look."""
-        begin, beyond = LaneName(f"{client} "), LaneName(f"{client}!")
-        return Window(after=self._ends.get(client, begin), beyond=beyond, most=most)
-
-    def ended(self, client: str, last: LaneName | None) -> bool:
-        """Go on after `last` the next time, else from the first lane; answers whether some were left out of this look."""
-        partial = last is not None or client in self._ends
-        if last is None:
-            self._ends.pop(client, None)
-        else:
-            self._ends[client] = last
-        return partial
-
-    def floors(self, now: Instant, *clients: str) -> Mapping[LaneName, Instant]:
-        """Of the clients' lanes; without any, of all."""
-        if now >= self._full_look_at:
-            self._full_look_at = Instant(now + FULL_LOOK_EVERY)
-            self._floors = {}
-        return dict(ChainMap(*(self._floors.get(client, {}) for client in clients or self._floors)))
-
-    def saw(self, found: Sequence[DueLane]) -> None:
-        for lane in found:
-            self._floors.setdefault(client_of(lane.lane), {})[lane.lane] = lane.oldest
-
-
 class Queue:
     """A queue table's statements, made once.
 
@@ -127,11 +83,11 @@ class Queue:
     def __init__(
         self, table: Table, *, lane: Column[Any], key: Column[Any], told: Sequence[Column[Any]]
     ) -> None:
-        self._find = {dialect: text(sql) for dialect, sql in _find_statements(table, lane).items()}
-        every = f"{_skip_scan(table, lane)} SELECT lane FROM lanes WHERE lane IS NOT NULL"  # noqa: S608 - its names come from tables.py
+        self._find = {dialect: text(sql) for dialect, sql in find_statements(table, lane).items()}
+        every = f"{skip_scan(table, lane)} SELECT lane FROM lanes WHERE lane IS NOT NULL"  # noqa: S608 - its names come from tables.py
         self._lanes = text(every).bindparams(**asdict(EVERY_LANE))
         self._claim = {
-            dialect: text(sql) for dialect, sql in _claim_statements(table, lane, key, told).items()
+            dialect: text(sql) for dialect, sql in claim_statements(table, lane, key, told).items()
         }
         self._release = (
             update(table)
@@ -234,74 +190,6 @@ class Queue:
             connection.execute(self._count, {"b_lane": lane.lane, "b_now": now}).scalar_one()
             for lane in lanes
         )
-
-
-def _skip_scan(table: Table, lane: Column[Any]) -> str:
-    within = f"FROM {table.name} WHERE next_at IS NOT NULL AND {lane.name} < :beyond AND {lane.name}"
-    return f"""
-        WITH RECURSIVE lanes (lane, number) AS (
-            SELECT (SELECT min({lane.name}) {within} > :after), 1
-            UNION ALL
-            SELECT (SELECT min({lane.name}) {within} > lanes.lane), lanes.number + 1
-            FROM lanes WHERE lanes.lane IS NOT NULL AND lanes.number < :most
-        )"""  # noqa: S608 - both names come from tables.py
-
-
-def _find_statements(table: Table, lane: Column[Any]) -> dict[str, str]:
-    """Lanes in order, each with its number and its oldest due row; without one only the last that a window holds."""
-    skip = _skip_scan(table, lane)
-    oldest = f"""
-        SELECT next_at FROM {table.name}
-        WHERE {lane.name} = lanes.lane AND next_at IS NOT NULL AND next_at <= :now"""  # noqa: S608 - names from tables.py
-    return {
-        "sqlite": f"""{skip},
-            found (lane, number, oldest) AS (
-                SELECT lane, number, ({oldest} ORDER BY next_at LIMIT 1) FROM lanes WHERE lane IS NOT NULL
-            )
-            SELECT lane, number, oldest FROM found WHERE oldest IS NOT NULL OR number = :most""",  # noqa: S608 - names from tables.py
-        "postgresql": f"""{skip}
-            SELECT lanes.lane, lanes.number, due.next_at
-            FROM lanes
-            LEFT JOIN unnest(CAST(:lanes AS text[]), CAST(:floors AS bigint[])) AS known (lane, floor)
-                ON known.lane = lanes.lane
-            LEFT JOIN LATERAL (
-                {oldest} AND next_at >= COALESCE(known.floor, 0) ORDER BY next_at LIMIT 1
-            ) AS due ON true
-            WHERE lanes.lane IS NOT NULL AND (due.next_at IS NOT NULL OR lanes.number = :most)
-            ORDER BY lanes.number""",  # noqa: S608 - names from tables.py
-    }
-
-
-def _claim_statements(
-    table: Table, lane: Column[Any], key: Column[Any], told: Sequence[Column[Any]]
-) -> dict[str, str]:
-    returning = ", ".join(f"{table.name}.{column.name}" for column in (key, table.c.fence, *told))
-    return {
-        "sqlite": f"""
-            UPDATE {table.name} SET fence = fence + 1, leased_until = :until, next_at = :until
-            WHERE {key.name} IN (
-                SELECT {key.name} FROM {table.name}
-                WHERE {lane.name} = :lane AND next_at IS NOT NULL AND next_at <= :now
-                ORDER BY next_at LIMIT :count
-            )
-            RETURNING {returning}""",  # noqa: S608 - the names come from tables.py
-        # MATERIALIZED, for the IN form can be planned so that it claims more than its limit.
-        "postgresql": f"""
-            WITH due AS MATERIALIZED (
-                SELECT found.{key.name}
-                FROM unnest(CAST(:lanes AS text[]), CAST(:floors AS bigint[]), CAST(:counts AS bigint[]))
-                    AS take (lane, floor, count)
-                CROSS JOIN LATERAL (
-                    SELECT {key.name} FROM {table.name}
-                    WHERE {lane.name} = take.lane AND next_at <= :now AND next_at >= take.floor
-                    ORDER BY next_at LIMIT take.count
-                    FOR NO KEY UPDATE SKIP LOCKED
-                ) AS found
-            )
-            UPDATE {table.name} SET fence = fence + 1, leased_until = :until, next_at = :until
-            FROM due WHERE {table.name}.{key.name} = due.{key.name}
-            RETURNING {returning}""",  # noqa: S608 - names from tables.py
-    }
 
 
 _TASKS, _DELIVERIES = tables.tasks.c, tables.deliveries.c

@@ -19,8 +19,9 @@ from relay.storage import attempts, deliveries, expiry, polls, registrations, vi
 from relay.storage.attempts import AttemptOutcome, RecordedAttempt
 from relay.storage.deliveries import ClaimedDelivery, DeliveryClaim
 from relay.storage.engine import Database, open_database
+from relay.storage.look import Look
 from relay.storage.polls import ClaimedPoll, KeyRoom, PollClaim, PollOutcome, RecordedPoll
-from relay.storage.queue import Claim, Look
+from relay.storage.queue import Claim
 from relay.storage.registrations import Created, Refused, Registered
 from relay.storage.views import RegistrationView
 from tests.storage.hand_time import HandTime

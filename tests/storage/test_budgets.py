@@ -11,8 +11,9 @@ from relay.domain.instants import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Instan
 from relay.domain.lanes import Budget, LaneName, key_lane
 from relay.domain.tasks import PollAnswer, PollResult, UpstreamError
 from relay.storage import lanes, polls
+from relay.storage.look import Look
 from relay.storage.polls import ClaimedPoll, KeyRoom, PollClaim
-from relay.storage.queue import Claim, Look
+from relay.storage.queue import Claim
 from tests.storage.interleaving import overlapping
 from tests.storage.store import (
     BASE_URL,

@@ -9,7 +9,7 @@ from relay.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant, Span
 from relay.domain.lanes import Lane, LaneName, OriginState
 from relay.domain.registrations import RegistrationState
 from relay.storage import deliveries, giving_up, lanes, origins
-from relay.storage.queue import Look
+from relay.storage.look import Look
 from relay.storage.tables import lanes as lanes_table
 from tests.storage.interleaving import overlapping
 from tests.storage.store import HOOK, Store

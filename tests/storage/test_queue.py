@@ -9,14 +9,13 @@ from relay.domain.deliveries import Rejected, Retry
 from relay.domain.instants import DAY, HOUR, SECOND, Instant, Span
 from relay.domain.lanes import LaneName
 from relay.storage import polls, queue
+from relay.storage.look import FULL_LOOK_EVERY, Look
 from relay.storage.polls import ClaimedPoll
 from relay.storage.queue import (
     DELIVERIES,
-    FULL_LOOK_EVERY,
     LOOK_BACK,
     TASKS,
     DueLane,
-    Look,
     Queue,
     Take,
     more_is_due,
