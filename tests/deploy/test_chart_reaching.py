@@ -5,6 +5,7 @@ import re
 import sys
 
 import pytest
+from helm_python import values_from_yaml
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +13,7 @@ from starlette.routing import Route
 
 from relay.api.routes import OPERATIONS
 from tests.deploy.chart import (
+    CHART,
     CREDENTIALS,
     DATABASE_URL,
     POSTGRES,
@@ -21,6 +23,7 @@ from tests.deploy.chart import (
     component,
     container,
     every,
+    kinds,
     notes,
     only,
     render,
@@ -138,6 +141,14 @@ async def test_the_releases_test_fails_unless_everything_answers_well(ready: int
         )
 
         assert await process.wait() == code
+
+
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", (CHART / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[each.partition(":")[0] for each in EXAMPLES])
+def test_every_example_of_the_readme_is_accepted(example: str) -> None:
+    assert kinds(render(POSTGRES | values_from_yaml(example))) >= {"Deployment", "Service"}
 
 
 @pytest.mark.parametrize("shape", sorted(shapes()))
