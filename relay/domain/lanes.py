@@ -155,6 +155,10 @@ class Lane:
     failing_since: Instant | None = None
     cause: Cause | None = None
 
+    def held_back(self, now: Instant) -> bool:
+        """Whether the origin has less than it is configured for."""
+        return self.slots is not None or now < self.paused_until
+
     def room(self, most: int, now: Instant) -> int:
         """How many attempts may be under way at this origin: none while it is paused, one when that is over."""
         if now < self.paused_until:

@@ -9,6 +9,7 @@ from typing import Final
 from relay.domain.errors import BrokenRule
 from relay.domain.ids import ReplayId
 from relay.domain.instants import SECOND, Instant, Span
+from relay.domain.lanes import Lane
 from relay.domain.registrations import RegistrationState
 
 MOST_OPEN: Final = 10
@@ -118,16 +119,15 @@ class Wait:
     until: Instant | None = None
 
 
-def room(now: Instant, *, paused_until: Instant, slots: int | None, due: int) -> int | Wait:
-    """How many deliveries may be added to those that are `due` to an origin, at least one, or how long to wait.
+def room(lane: Lane, due: int, now: Instant) -> int | Wait:
+    """How many deliveries may be added to those that are `due` to the lane's origin, at least one, or how long to wait.
 
     An origin without slots whose pause is over is probed by one delivery: with nothing due, a replay must bring it.
     """
-    if now < paused_until:
-        next_at = Instant(min(paused_until, now + LOOK_AT_PAUSE))
-        return Wait(hold=Hold.PAUSED, next_at=next_at, until=paused_until)
-    probed = slots == 0
-    left = (1 if probed else MOST_DUE) - due
+    if not lane.room(MOST_DUE, now):
+        next_at = Instant(min(lane.paused_until, now + LOOK_AT_PAUSE))
+        return Wait(hold=Hold.PAUSED, next_at=next_at, until=lane.paused_until)
+    left = (1 if lane.to_be_probed else MOST_DUE) - due
     if left > 0:
         return left
-    return Wait(hold=Hold.PAUSED if probed else Hold.FULL, next_at=Instant(now + LOOK_AGAIN))
+    return Wait(hold=Hold.PAUSED if lane.to_be_probed else Hold.FULL, next_at=Instant(now + LOOK_AGAIN))

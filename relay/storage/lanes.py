@@ -41,9 +41,7 @@ _HELD_BACK: Final = select(*_ALL).where(
     or_(lanes.c.slots.is_not(None), lanes.c.paused_until > bindparam("b_now"))
 )
 _HELD_BACK_BETWEEN: Final = (
-    select(*_ALL)
-    .where(lanes.c.name > bindparam("after"), lanes.c.name < bindparam("beyond"))
-    .where(or_(lanes.c.slots.is_not(None), lanes.c.paused_until > bindparam("b_now")))
+    _HELD_BACK.where(lanes.c.name > bindparam("after"), lanes.c.name < bindparam("beyond"))
     .order_by(lanes.c.name)
     .limit(bindparam("most"))
 )
@@ -129,7 +127,7 @@ def held_back_among(
 ) -> dict[LaneName, Lane]:
     """Those of the named ones."""
     known = read(connection, names)
-    return {name: lane for name, lane in known.items() if lane.slots is not None or lane.paused_until > now}
+    return {name: lane for name, lane in known.items() if lane.held_back(now)}
 
 
 def held_back_between(

@@ -4,38 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy import (
-    Connection,
-    bindparam,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from relay.domain.ids import RegistrationId, ReplayId, TaskRef
 from relay.domain.instants import Instant
 from relay.domain.lanes import Lane, origin_lane
-from relay.domain.replays import (
-    MOST_DUE,
-    Replay,
-    ReplayChange,
-    ReplayState,
-    Wait,
-    after_change,
-    room,
-)
+from relay.domain.replays import MOST_DUE, Replay, ReplayChange, ReplayState, Wait, after_change, room
 from relay.storage import lanes, tasks
 from relay.storage.many import Many
 from relay.storage.redelivery import begin_round
 from relay.storage.replay_walk import look_statement
 from relay.storage.replays import replay_of
-from relay.storage.tables import (
-    AnyRow,
-    deliveries,
-    registrations,
-    replay_parts,
-    replays,
-)
+from relay.storage.tables import AnyRow, deliveries, registrations, replay_parts, replays
 
 MOST_PARTS: Final = 50
 MOST_LOOKED_AT: Final = 1_000
@@ -163,7 +143,7 @@ def _look(connection: Connection, replay: Replay, parts: Iterable[AnyRow], now: 
 
 def _room(connection: Connection, lane: Lane, now: Instant) -> int | Wait:
     due = connection.execute(_DUE, {"lane": lane.name, "now": now}).scalar_one()
-    return room(now, paused_until=lane.paused_until, slots=lane.slots, due=due)
+    return room(lane, due, now)
 
 
 def _begin(

@@ -4,6 +4,7 @@ import pytest
 
 from relay.domain.errors import BrokenRule
 from relay.domain.instants import HOUR, SECOND, Instant
+from relay.domain.lanes import Lane, origin_lane
 from relay.domain.replays import (
     CLOSED_STATES,
     LOOK_AGAIN,
@@ -22,6 +23,11 @@ from tests.domain.samples import NOON
 
 S, C = ReplayState, ReplayChange
 LONG_AGO = Instant(0)
+
+
+def lane(paused_until: Instant, slots: int | None) -> Lane:
+    name = origin_lane("shop", "https://shop.example")
+    return Lane(name=name, paused_until=paused_until, slots=slots)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +78,7 @@ def test_nothing_leaves_a_closed_replay() -> None:
 def test_an_origin_has_room_for_what_brings_it_to_its_bound(
     paused_until: Instant, slots: int | None, due: int, free: int
 ) -> None:
-    assert room(NOON, paused_until=paused_until, slots=slots, due=due) == free
+    assert room(lane(paused_until, slots), due, NOON) == free
 
 
 @pytest.mark.parametrize(
@@ -98,4 +104,4 @@ def test_an_origin_has_room_for_what_brings_it_to_its_bound(
 def test_an_origin_without_room_is_looked_at_again(
     paused_until: Instant, slots: int | None, due: int, wait: Wait
 ) -> None:
-    assert room(NOON, paused_until=paused_until, slots=slots, due=due) == wait
+    assert room(lane(paused_until, slots), due, NOON) == wait
