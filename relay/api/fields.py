@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from relay.domain.instants import parse_rfc3339
 from relay.domain.kinds import KINDS
-from relay.domain.urls import MAX_CALLBACK_URL, UnusableUrl, parse_callback_url
+from relay.domain.urls import MAX_CALLBACK_URL, parse_origin
 
 MAX_TASK_ID: Final = 256
 MAX_METADATA_BYTES: Final = 4 * 1024
@@ -46,17 +46,6 @@ def _known_kind(name: str) -> str:
     return name
 
 
-def _as_registered(text: str) -> str:
-    """In lower case and without the scheme's own port."""
-    try:
-        url = parse_callback_url(text)
-    except UnusableUrl as error:
-        raise ValueError(str(error)) from None
-    if url.target != "/":
-        raise ValueError("must be scheme, host and port alone, without path or query")
-    return url.origin
-
-
 def _readable(moment: str) -> str:
     parse_rfc3339(moment)
     return moment
@@ -87,7 +76,7 @@ Metadata = Annotated[
     ),
 ]
 Origin = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_CALLBACK_URL), AfterValidator(_as_registered)
+    str, StringConstraints(min_length=1, max_length=MAX_CALLBACK_URL), AfterValidator(parse_origin)
 ]
 GivenMoment = Annotated[
     str,

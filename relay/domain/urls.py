@@ -38,6 +38,14 @@ class CallbackUrl:
     literal: IPv4Address | IPv6Address | None
 
 
+def parse_origin(text: str) -> str:
+    """In lower case and without the scheme's own port. Raises UnusableUrl."""
+    url = parse_callback_url(text)
+    if url.target != "/":
+        raise UnusableUrl("must be scheme, host and port alone, without path or query")
+    return url.origin
+
+
 @lru_cache(maxsize=4096)
 def parse_callback_url(text: str) -> CallbackUrl:
     """Raises UnusableUrl."""

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Self
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, model_validator
 
 from relay.domain.clients import CallbackHeader
-from relay.domain.urls import UnusableUrl, parse_callback_url
+from relay.domain.urls import parse_origin
 from relay.settings.section import Section
 
 LONGEST_VALUE: Final = 4_096
@@ -33,16 +33,6 @@ _OF_THE_CONNECTION: Final = frozenset(
         "upgrade",
     }
 )
-
-
-def _origin(text: str) -> str:
-    try:
-        url = parse_callback_url(text)
-    except UnusableUrl as exc:
-        raise ValueError(str(exc)) from None
-    if url.target != "/":
-        raise ValueError("must be scheme, host and port alone, without path and query")
-    return url.origin
 
 
 def _name(name: str) -> str:
@@ -71,7 +61,7 @@ def _file(path: Path) -> Path:
 
 
 class CallbackHeaderSettings(Section):
-    origin: Annotated[str, AfterValidator(_origin)] = Field(
+    origin: Annotated[str, AfterValidator(parse_origin)] = Field(
         description="Whose callbacks get the header, and no others: scheme, host and port as in their URLs."
     )
     name: Annotated[str, AfterValidator(_name)] = Field(

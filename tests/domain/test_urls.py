@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from relay.domain.urls import MAX_CALLBACK_URL, CallbackUrl, UnusableUrl, parse_callback_url
+from relay.domain.urls import MAX_CALLBACK_URL, CallbackUrl, UnusableUrl, parse_callback_url, parse_origin
 
 PUNCTUATION = "-._~:/?[]@!$&'()*+,;=%\\\"<>^`{|}"
 TARGETS = st.text(st.sampled_from("abcXYZ019" + PUNCTUATION), max_size=60)
@@ -189,3 +189,17 @@ def test_a_plain_name_and_path_are_always_usable(host: str, rest: str) -> None:
     assert url is not None
     assert url.host == host.lower()
     assert url.target == f"/{rest}x"
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [("HTTPS://Example.com:443", "https://example.com"), ("http://[::1]:80/", "http://[::1]")],
+)
+def test_an_origin_is_read_as_its_callbacks_are(text: str, origin: str) -> None:
+    assert parse_origin(text) == origin
+
+
+@pytest.mark.parametrize("text", ["https://example.com/x", "https://example.com?a=b", "example.com"])
+def test_what_is_more_or_less_than_an_origin_is_refused(text: str) -> None:
+    with pytest.raises(UnusableUrl, match="^must (be scheme, host and port alone|begin with https://)"):
+        parse_origin(text)
