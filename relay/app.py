@@ -16,10 +16,10 @@ from relay.api.health import Health
 from relay.api.keys import Keys
 from relay.api.origins import Origins
 from relay.api.registrations import Registrations
-from relay.api.replays import ReplayCalls
+from relay.api.replays import Replays
 from relay.api.requests import Callers
 from relay.api.routes import operations_routes, public_routes
-from relay.api.tests import TestNotifications
+from relay.api.trials import Trials
 from relay.camb import CambClient
 from relay.clock import Clock
 from relay.commits import Commits
@@ -37,7 +37,7 @@ from relay.services.probe import Probing
 from relay.services.prune import Pruning
 from relay.services.read import Reading
 from relay.services.register import Registering, Wakes
-from relay.services.replay import Replaying, Replays
+from relay.services.replay import ReplayControl, Replaying
 from relay.services.work import Work
 from relay.settings import Settings
 from relay.storage.engine import open_database
@@ -116,7 +116,7 @@ class Relay:
             clock=clock,
             metrics=self.metrics,
         )
-        self.replays = Replays(self.database, clock=clock, rng=rng)
+        self.replay_control = ReplayControl(self.database, clock=clock, rng=rng)
         self.replaying = Replaying(
             self.database,
             clients=self.clients.keys(),
@@ -260,8 +260,8 @@ def create_app(relay: Relay) -> Starlette:
         routes += public_routes(
             Registrations(callers, relay.registering, relay.reading),
             Origins(callers, relay.reading, slots=relay.settings.delivery.concurrency_per_origin),
-            ReplayCalls(callers, relay.replays),
-            TestNotifications(callers, relay.delivering, relay.guard),
+            Replays(callers, relay.replay_control),
+            Trials(callers, relay.delivering, relay.guard),
             Keys(callers, relay.clients),
         )
     return application(routes, relay.new_request_id)

@@ -22,16 +22,16 @@ from relay.domain.ids import ReplayId, parse_replay_id
 from relay.domain.instants import parse_rfc3339_or_none, text, text_or_none
 from relay.domain.registrations import RegistrationState
 from relay.domain.replays import Replay, ReplayChange, ReplayFilter, ReplayState
-from relay.services.replay import Replays
+from relay.services.replay import ReplayControl
 from relay.storage.replays import Part, ReplayView
 
 MAX_COUNTS: Final = 2
 
 
-class ReplayCalls:
-    def __init__(self, callers: Callers, replays: Replays) -> None:
+class Replays:
+    def __init__(self, callers: Callers, control: ReplayControl) -> None:
         self._callers = callers
-        self._replays = replays
+        self._control = control
         self._counting: Counter[str] = Counter()
 
     async def create(self, request: Request) -> Response:
@@ -41,7 +41,7 @@ class ReplayCalls:
         if asked.dry_run:
             matching = await self._counted(client.name, wanted)
             return answer(ReplayCount(matching=matching).model_dump())
-        replay = await self._replays.begin(client.name, wanted)
+        replay = await self._control.begin(client.name, wanted)
         headers = {"location": f"/v1/replays/{replay.id}"}
         return answer(_view_resource(ReplayView(replay=replay)), 202, headers)
 
@@ -51,7 +51,7 @@ class ReplayCalls:
             raise TooMany(f"{MAX_COUNTS} dry runs of this client are under way", retry_after=1)
         self._counting[client] += 1
         try:
-            return await self._replays.count(client, wanted)
+            return await self._control.count(client, wanted)
         finally:
             self._counting[client] -= 1
 
@@ -59,12 +59,12 @@ class ReplayCalls:
         client = self._callers.identify(request)
         query = parse_query(ReplayListQuery, request)
         before = parse_cursor(parse_replay_id, query.cursor)
-        found = await self._replays.list(client.name, before, query.limit + 1)
+        found = await self._control.list(client.name, before, query.limit + 1)
         return answer_page(found, query.limit, shown_as=_resource, cursor_of=lambda replay: replay.id)
 
     async def read(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        return answer(_view_resource(await self._replays.read(client.name, _wanted(request))))
+        return answer(_view_resource(await self._control.read(client.name, _wanted(request))))
 
     async def pause(self, request: Request) -> Response:
         return await self._change(request, ReplayChange.PAUSED)
@@ -77,7 +77,7 @@ class ReplayCalls:
 
     async def _change(self, request: Request, change: ReplayChange) -> Response:
         client = self._callers.identify(request)
-        return answer(_view_resource(await self._replays.change(client.name, _wanted(request), change)))
+        return answer(_view_resource(await self._control.change(client.name, _wanted(request), change)))
 
 
 def _filter(asked: ReplayFilterRequest) -> ReplayFilter:

@@ -18,7 +18,7 @@ from relay.api.openapi import Operation, document
 from relay.api.origins import OriginPage, OriginQuery, Origins
 from relay.api.registrations import Registrations
 from relay.api.replay_schemas import ReplayCount, ReplayListQuery, ReplayPage, ReplayRequest, ReplayResource
-from relay.api.replays import ReplayCalls
+from relay.api.replays import Replays
 from relay.api.schemas import (
     AttemptPage,
     AttemptQuery,
@@ -30,8 +30,8 @@ from relay.api.schemas import (
     TestRequest,
     TestResource,
 )
-from relay.api.tests import TestNotifications
 from relay.api.timelines import TimelineResource
+from relay.api.trials import Trials
 
 _ONE: Final = "/v1/registrations/{id}"
 _REPLAY: Final = "/v1/replays/{id}"
@@ -200,7 +200,7 @@ OPERATIONS: Final = (
 
 
 def public_routes(
-    registrations: Registrations, origins: Origins, replays: ReplayCalls, tests: TestNotifications, keys: Keys
+    registrations: Registrations, origins: Origins, replays: Replays, trials: Trials, keys: Keys
 ) -> list[Route]:
     endpoints: dict[str, Callable[[Request], Awaitable[Response]]] = {
         "register": registrations.create,
@@ -217,7 +217,7 @@ def public_routes(
         "pause_replay": replays.pause,
         "resume_replay": replays.resume,
         "cancel_replay": replays.cancel,
-        "send_test": tests.create,
+        "send_test": trials.create,
         "list_origins": origins.list,
         "list_keys": keys.own,
         "read_jwks": keys.published,

@@ -17,7 +17,7 @@ from relay.telemetry import Metrics
 _log = structlog.get_logger()
 
 
-class Replays:
+class ReplayControl:
     """What a client may do with replays of its own."""
 
     def __init__(self, database: Database, *, clock: Clock, rng: random.Random) -> None:

@@ -13,7 +13,7 @@ from relay.services.deliver import Delivering
 from relay.webhook.guard import Guard
 
 
-class TestNotifications:
+class Trials:
     def __init__(self, callers: Callers, delivering: Delivering, guard: Guard) -> None:
         self._callers = callers
         self._delivering = delivering
