@@ -55,7 +55,7 @@ fuzz: $(READY) ## hold the guard to an oracle for 100,000 hostile URLs
 	$(BIN)/python -m tests.guard.fuzz $(FUZZ)
 
 lock: $(READY) ## resolve the dependencies again, leaving out releases of the last week
-	$(COMPILE) --upgrade --extra postgres --extra ed25519 --output-file requirements.txt
+	$(COMPILE) --upgrade --extra postgres --extra ed25519 --extra otel --output-file requirements.txt
 	$(COMPILE) --upgrade --all-extras --group dev --constraint requirements.txt --output-file requirements-dev.txt
 
 clean: ## remove what the other targets made, .venv included

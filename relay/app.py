@@ -29,6 +29,7 @@ from relay.outside import Outside
 from relay.policies import delivery_policy, lost_rule, network_policy, poll_policy, retry_policy
 from relay.scheduler import Scheduler
 from relay.services.allow import Allowing
+from relay.services.announcing import Announcing
 from relay.services.deliver import Delivering
 from relay.services.expire import Expiring
 from relay.services.measure import Measuring
@@ -43,12 +44,14 @@ from relay.settings import Settings
 from relay.storage.engine import open_database
 from relay.storage.filelock import FileLock
 from relay.telemetry import Metrics
+from relay.traces import Traces
 from relay.webhook.guard import Guard
 from relay.webhook.sender import Sender
 
 PROBE_SECONDS: Final = 1.0
 PRUNE_SECONDS: Final = 60.0
 MEASURE_SECONDS: Final = 10.0
+EXPORT_SECONDS: Final = 1.0
 
 _log = structlog.get_logger()
 
@@ -81,21 +84,23 @@ class Relay:
         self._file_lock = None if settings.database.file is None else FileLock(settings.database.file)
         self.guard = Guard(network_policy(settings), outside.lookup)
         self.commits = Commits(settings, self.database, clock=clock, metrics=self.metrics)
+        self.traces = Traces(settings, outside.collector, clock=clock, metrics=self.metrics, rng=rng)
         self.probing = Probing(self.database, clock=clock, metrics=self.metrics)
         self.new_request_id = partial(_request_id, clock, rng)
         works_here = settings.role != "api"
         self.delivering = self._build_delivering(rng)
+        announced = self.delivering.wake if works_here else _somebody_else
+        self.announcing = Announcing(announced, metrics=self.metrics, tracer=self.traces.tracer)
         self.polling = self._build_polling(rng)
         self.works: tuple[Work[Any], ...] = (self.polling, self.delivering) if works_here else ()
         due = self.polling.wake if works_here else _somebody_else
-        announced = self.delivering.wake if works_here else _somebody_else
         self.registering = Registering(
             self.database,
             self.commits.accepted,
             self.guard,
             Allowing(self.database, settings.allowances_by_name(), clock=clock),
             expires_in=span_of(settings.registrations.expires_in),
-            wakes=Wakes(due=due, announced=announced),
+            wakes=Wakes(due=due, announcing=self.announcing),
             clock=clock,
             metrics=self.metrics,
             rng=rng,
@@ -112,9 +117,8 @@ class Relay:
             self.database,
             clients=self.clients.keys(),
             due=due,
-            announced=announced,
+            announcing=self.announcing,
             clock=clock,
-            metrics=self.metrics,
         )
         self.replay_control = ReplayControl(self.database, clock=clock, rng=rng)
         self.replaying = Replaying(
@@ -155,6 +159,7 @@ class Relay:
                 opened.push_async_callback(presence.note_seen, self.database, self.clock)
             for transport in (self._outside.camb, self._outside.callbacks):
                 await opened.enter_async_context(transport)
+            await opened.enter_async_context(self.traces.open(self._drain_left))
             self.commits.open()
             opened.push_async_callback(self.commits.close)
             self._start_jobs()
@@ -212,6 +217,8 @@ class Relay:
             self._scheduler.every(PRUNE_SECONDS, "prune", self.pruning.run_once)
             self._scheduler.every(MEASURE_SECONDS, "measure", self.measuring.run_once)
         self._scheduler.start()
+        if self.traces.exporter is not None:
+            self._scheduler.every(EXPORT_SECONDS, "spans", self.traces.exporter.run_once)
 
     def _build_polling(self, rng: random.Random) -> Polling:
         policy = poll_policy(self.settings)
@@ -226,7 +233,7 @@ class Relay:
             self.commits.polled,
             clients=self.clients,
             policy=policy,
-            announced=self.delivering.wake,
+            announcing=self.announcing,
             clock=self.clock,
             metrics=self.metrics,
             rng=rng,
@@ -259,6 +266,7 @@ def create_app(relay: Relay) -> Starlette:
         callers = Callers(relay.clients)
         routes += public_routes(
             Registrations(callers, relay.registering, relay.reading),
+            tracer=self.traces.tracer,
             Origins(callers, relay.reading, slots=relay.settings.delivery.concurrency_per_origin),
             Replays(callers, relay.replay_control),
             Trials(callers, relay.delivering, relay.guard),
@@ -273,6 +281,7 @@ def create_operations_app(relay: Relay) -> Starlette:
 
 
 def _health(relay: Relay) -> Health:
+            tracer=relay.traces.tracer,
     tick = span_of(relay.settings.polling.tick)
     return Health(relay.database, relay.works, relay.metrics, relay.clock, lambda: relay.draining, tick=tick)
 

@@ -15,7 +15,7 @@ LOOKUP_THREADS: Final = 1_024  # started when they are needed: as many hanging n
 
 
 class Outside:
-    """CAMB, the callbacks, and the names there are; tests hand in their own."""
+    """CAMB, the callbacks, the collector of traces, and the names there are; tests hand in their own."""
 
     def __init__(
         self,
@@ -23,11 +23,13 @@ class Outside:
         callbacks: httpx.AsyncBaseTransport,
         lookup: Lookup,
         *,
+        collector: httpx.AsyncBaseTransport,
         closed_last: Sequence[SystemNames] = (),
     ) -> None:
         self.camb = camb
         self.callbacks = callbacks
         self.lookup = lookup
+        self.collector = collector
         self._closed_last = closed_last
 
     @classmethod
@@ -35,7 +37,13 @@ class Outside:
         # Names are looked up for registrations in other threads than for deliveries: slow ones in one hold up none in the other.
         tls, dialled, registered = tls_context(), SystemNames(LOOKUP_THREADS), SystemNames(LOOKUP_THREADS)
         callbacks = GuardedTransport(network_policy(settings), dialled, tls)
-        return cls(AiohttpTransport(tls), callbacks, registered, closed_last=(dialled, registered))
+        return cls(
+            AiohttpTransport(tls),
+            callbacks,
+            registered,
+            collector=AiohttpTransport(tls),
+            closed_last=(dialled, registered),
+        )
 
     def close(self) -> None:
         for names in self._closed_last:

@@ -63,6 +63,7 @@ class Metrics:
             "waiting_for_origin", "Deliveries that are due and wait for their origin's pause to end."
         )
         self.held = gauge("held", "Lanes with unfinished work of clients that are not configured.", "queue")
+        self.spans = counter("spans", "Spans of traces, by what became of them.", "result")
         self.in_flight = gauge("in_flight", "Requests under way.", "queue")
         self.clock_skew = gauge("clock_skew_seconds", "How far the reference clock is ahead of the relay's.")
         self.clock_halted = gauge("clock_halted", "1 while the reference clock is not believed.")

@@ -119,7 +119,7 @@ class World:
 
     def outside(self) -> Outside:
         transport = httpx.MockTransport(self.router.async_handler)
-        return Outside(transport, transport, self._lookup)
+        return Outside(transport, transport, self._lookup, collector=transport)
 
     async def _lookup(self, name: str) -> tuple[str, ...]:
         self.looked_up.append(name)

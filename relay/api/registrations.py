@@ -14,6 +14,7 @@ from relay.api.resources import attempt_resource, registration_resource
 from relay.api.responses import answer, answer_page
 from relay.api.schemas import AttemptQuery, BatchRequest, RegistrationRequest
 from relay.api.timelines import timeline_resource
+from relay.api.tracing import trace_of
 from relay.domain.clients import Client
 from relay.domain.errors import FieldError, InvalidInput, NotFound, RequestRefused, TooMany
 from relay.domain.ids import RegistrationId, parse_registration_id
@@ -35,7 +36,12 @@ class Registrations:
     async def create(self, request: Request) -> Response:
         client = self._callers.identify(request)
         wish = _wish(parse(RegistrationRequest, await read_json(request, MAX_BODY)), client)
-        stands = await self._registering.register(client, wish)
+        trace = trace_of(request.scope)
+        stands = await self._registering.register(client, wish, trace.context)
+        trace.attributes |= {
+            "relay.client": client.name,
+            "relay.registration.id": stands.view.registration.id,
+        }
         headers = {"location": f"/v1/registrations/{stands.view.registration.id}"}
         return answer(registration_resource(stands.view), 201 if stands.created else 200, headers)
 
@@ -52,7 +58,9 @@ class Registrations:
     async def _create_batch(self, client: Client, request: Request) -> Response:
         wishes = _wishes(await read_json(request, MAX_BATCH_BODY), client)
         good = [wish for wish in wishes if isinstance(wish, Wish)]
-        answers = iter(await self._registering.register_all(client, good) if good else ())
+        trace = trace_of(request.scope)
+        answers = iter(await self._registering.register_all(client, good, trace.context) if good else ())
+        trace.attributes |= {"relay.client": client.name, "relay.registrations": len(wishes)}
         results = [next(answers) if isinstance(wish, Wish) else wish for wish in wishes]
         return answer({"data": [_item(result, request.scope["request_id"]) for result in results]})
 

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Final
 
 import orjson
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -31,10 +32,13 @@ from relay.api.schemas import (
     TestResource,
 )
 from relay.api.timelines import TimelineResource
+from relay.api.tracing import Traced
 from relay.api.trials import Trials
+from relay.tracing.tracer import Tracer
 
 _ONE: Final = "/v1/registrations/{id}"
 _REPLAY: Final = "/v1/replays/{id}"
+_TRACED: Final = frozenset({"/v1/registrations", "/v1/registrations/batch"})
 
 OPERATIONS: Final = (
     Operation(
@@ -200,7 +204,13 @@ OPERATIONS: Final = (
 
 
 def public_routes(
-    registrations: Registrations, origins: Origins, replays: Replays, trials: Trials, keys: Keys
+    registrations: Registrations,
+    origins: Origins,
+    replays: Replays,
+    trials: Trials,
+    keys: Keys,
+    *,
+    tracer: Tracer,
 ) -> list[Route]:
     endpoints: dict[str, Callable[[Request], Awaitable[Response]]] = {
         "register": registrations.create,
@@ -225,7 +235,15 @@ def public_routes(
     by_path: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, {})[operation.method] = endpoints[operation.id]
-    routes = [_Path(path, _by_method(methods), methods=sorted(methods)) for path, methods in by_path.items()]
+    routes = [
+        _Path(
+            path,
+            _by_method(methods),
+            methods=sorted(methods),
+            middleware=[Middleware(Traced, tracer=tracer, path=path)] if path in _TRACED else None,
+        )
+        for path, methods in by_path.items()
+    ]
     return [*routes, Route("/openapi.json", _openapi)]
 
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from relay.domain.ids import RegistrationId
+
 MOST_MEMBERS: Final = 32
 LONGEST_STATE: Final = 512
 LONG_MEMBER: Final = 128
@@ -12,6 +14,7 @@ LONG_MEMBER: Final = 128
 
 TRACE_BITS: Final = 128
 SPAN_BITS: Final = 64
+SPAN_DIGITS: Final = 16
 
 _SAMPLED: Final = 0x01
 _KNOWN_FLAGS: Final = 0x03  # sampled, and level 2's random-trace-id, which is handed on as it came
@@ -57,6 +60,14 @@ class TraceContext:
 def new_trace(trace_bits: int, span_bits: int, *, sampled: bool) -> TraceContext:
     """A trace nobody began before; zeros, which name nothing, become ones."""
     return TraceContext(traceparent=f"00-{trace_bits or 1:032x}-{span_bits or 1:016x}-{int(sampled):02x}")
+
+
+def event_span_id(registration: RegistrationId) -> str:
+    """The span of a registration's one event: the end of its UUID, which is random and never all zeros.
+
+    Whoever tries to deliver, days later and in another process, knows it without asking.
+    """
+    return registration[-SPAN_DIGITS:]
 
 
 def parse_trace_context(parents: Sequence[str], states: Sequence[str]) -> TraceContext | None:

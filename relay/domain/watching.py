@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from relay.domain.envelope import Window, terminal_body, type_of, verdict_body
-from relay.domain.ids import TaskRef
+from relay.domain.ids import RegistrationId, TaskRef
 from relay.domain.instants import Instant, Span
 from relay.domain.registrations import EventType, Registration
 from relay.domain.tasks import (
@@ -19,6 +19,7 @@ from relay.domain.tasks import (
     UpstreamError,
     after_change,
 )
+from relay.domain.traces import TraceContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,16 @@ class Watcher:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """That a registration got its event, decided at `at`."""
+
+    registration: RegistrationId
+    type: EventType
+    at: Instant
+    trace: TraceContext | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What a registration is to be told, decided at `at`."""
 
@@ -124,6 +135,11 @@ class Verdict:
     type: EventType
     body: bytes
     at: Instant
+
+    @property
+    def announced(self) -> Announced:
+        wanted = self.registration
+        return Announced(registration=wanted.id, type=self.type, at=self.at, trace=wanted.trace)
 
 
 def conclusive(poll: Poll) -> bool:

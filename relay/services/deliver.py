@@ -18,6 +18,7 @@ from relay.domain.instants import MILLISECOND, Instant, Span, seconds, text
 from relay.domain.lanes import origin_lane
 from relay.domain.registrations import EventType
 from relay.domain.urls import CallbackUrl, parse_callback_url
+from relay.services.spans import keep_attempt
 from relay.services.work import LEASE_MARGIN, Work
 from relay.storage import deliveries
 from relay.storage.attempts import AttemptOutcome, RecordedAttempt
@@ -26,6 +27,7 @@ from relay.storage.deliveries import ClaimedDelivery, DeliveryClaim
 from relay.storage.engine import Database
 from relay.storage.queue import DELIVERIES, Claim
 from relay.telemetry import Metrics
+from relay.tracing.tracer import Tracer
 from relay.webhook.sender import Message, Sender
 
 MOST_TESTS: Final = 16
@@ -57,6 +59,7 @@ class Delivering(Work[ClaimedDelivery]):
         clock: Clock,
         metrics: Metrics,
         rng: random.Random,
+        tracer: Tracer,
     ) -> None:
         super().__init__("deliveries", clock=clock, metrics=metrics, concurrency=policy.concurrency)
         self._database = database
@@ -65,6 +68,7 @@ class Delivering(Work[ClaimedDelivery]):
         self._clients = clients
         self._policy = policy
         self._rng = rng
+        self._tracer = tracer
         self._tests: Counter[str] = Counter()
 
     async def test(self, client: Client, url: CallbackUrl) -> tuple[EventId, Attempt]:
@@ -122,6 +126,7 @@ class Delivering(Work[ClaimedDelivery]):
         if self._draining or now + self._policy.deadline > row.leased_until:
             await self._database.write(DELIVERIES.release, [row.held], now)
             return
+        place = None if row.trace is None else self._tracer.below(row.trace)
         attempt = await self._sender.send(
             Message(
                 event_id=row.event,
@@ -133,8 +138,10 @@ class Delivering(Work[ClaimedDelivery]):
                 url=parse_callback_url(row.callback_url),
                 body=row.body,
                 client=row.client,
+                trace=place,
             )
         )
+        keep_attempt(self._tracer, row, place, attempt)
         decision = self._policy.retry.decide(attempt, tries=row.failures + 1, chance=self._rng.random())
         word = self._policy.retry.word(attempt)
         outcome = AttemptOutcome(claimed=row, attempt=attempt, decision=decision, word=word)
@@ -154,6 +161,8 @@ class Delivering(Work[ClaimedDelivery]):
             applied=recorded.applied,
             **_facts(attempt),
         )
+        if row.trace is not None:
+            log = log.bind(trace_id=row.trace.trace_id)
         if recorded.held_until is not None:
             metrics.lane_pauses.labels("origin").inc()
             log = log.bind(origin_held_until=text(recorded.held_until))

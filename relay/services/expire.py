@@ -7,10 +7,9 @@ import structlog
 
 from relay.clock import Clock
 from relay.domain.errors import DatabaseUnavailable
-from relay.domain.registrations import EventType
+from relay.services.announcing import Announcing
 from relay.storage import expiry
 from relay.storage.engine import Database
-from relay.telemetry import Metrics
 
 MOST_AT_ONCE: Final = 500
 
@@ -18,7 +17,7 @@ _log = structlog.get_logger()
 
 
 class Expiring:
-    """`due` is called when tasks are to be polled once more, `announced` when events are to be delivered."""
+    """`due` is called when tasks are to be polled once more."""
 
     def __init__(
         self,
@@ -26,16 +25,14 @@ class Expiring:
         *,
         clients: Collection[str],
         due: Callable[[], None],
-        announced: Callable[[], None],
+        announcing: Announcing,
         clock: Clock,
-        metrics: Metrics,
     ) -> None:
         self._database = database
         self._clients = clients
         self._due = due
-        self._announced = announced
+        self._announcing = announcing
         self._clock = clock
-        self._metrics = metrics
 
     async def run_once(self) -> None:
         """Do all that is due, unless the clock has jumped: on its word nothing may be thrown away."""
@@ -48,8 +45,6 @@ class Expiring:
             except DatabaseUnavailable as error:
                 _log.warning("expire.failed", error=str(error))
                 return
-            if expired:
-                self._metrics.announced.labels(EventType.REGISTRATION_EXPIRED).inc(expired)
-                self._announced()
-            if taken > expired:
+            self._announcing.tell(expired)
+            if taken > len(expired):
                 self._due()

@@ -1,7 +1,7 @@
 """Ask CAMB about the tasks that are due."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,9 @@ from relay.domain.kinds import KINDS
 from relay.domain.lanes import Budget, LaneName
 from relay.domain.pacing import Pace
 from relay.domain.tasks import PollAnswer, PollResult, TaskReport
-from relay.domain.watching import Task
+from relay.domain.watching import Announced, Task
+from relay.services.announcing import Announcing
+from relay.services.spans import MOST_LINKS, keep_poll
 from relay.services.work import LEASE_MARGIN, Work
 from relay.storage import polls
 from relay.storage.committer import Committer
@@ -51,7 +53,7 @@ class Polling(Work[ClaimedPoll]):
         *,
         clients: Mapping[str, Client],
         policy: PollPolicy,
-        announced: Callable[[], None],
+        announcing: Announcing,
         clock: Clock,
         metrics: Metrics,
         rng: random.Random,
@@ -63,8 +65,9 @@ class Polling(Work[ClaimedPoll]):
         self._clients = clients
         self._lanes = {name: client.key_lane for name, client in clients.items()}
         self._policy = policy
-        self._announced = announced
+        self._announcing = announcing
         self._rng = rng
+        self._tracer = announcing.tracer
         self._words: set[str] = set()
 
     def _may_claim(self) -> bool:
@@ -81,6 +84,7 @@ class Polling(Work[ClaimedPoll]):
             free=free,
             quantum=self._policy.quantum,
             last=self._last,
+            traces=1 + MOST_LINKS if self._tracer.on else 0,
         )
         return await self._database.write(polls.claim, wanted, self._look)
 
@@ -96,12 +100,14 @@ class Polling(Work[ClaimedPoll]):
         poll = await self._camb.status(
             client.camb_base_url, client.camb_api_key, KINDS[row.kind], row.task_id
         )
+        place = keep_poll(self._tracer, row, poll, client.camb_base_url)
         delay = self._policy.paces[row.kind].delay(poll.ended_at - row.paced_from, self._rng.random())
         outcome = PollOutcome(
             claimed=row, poll=poll, next_at=Instant(poll.ended_at + delay), base_url=client.camb_base_url
         )
         (recorded,) = await self._committer.submit([outcome])
         self._tell(outcome, recorded)
+        self._announcing.tell(recorded.announced, place)
 
     def _tell(self, outcome: PollOutcome, recorded: RecordedPoll) -> None:
         row, answer, metrics = outcome.claimed, outcome.poll.answer, self._metrics
@@ -119,18 +125,18 @@ class Polling(Work[ClaimedPoll]):
                 self._tell_unknown(answer)
             case _:
                 pass
-        for type_ in recorded.announced:
-            metrics.announced.labels(type_).inc()
-        if recorded.announced:
-            self._announced()
         if recorded.task is not None and isinstance(answer, TaskReport) and answer.ending is not None:
-            self._tell_ended(recorded.task, answer, outcome.poll.ended_at, told=len(recorded.announced))
+            self._tell_ended(recorded.task, answer, outcome.poll.ended_at, recorded.announced)
 
-    def _tell_ended(self, task: Task, report: TaskReport, seen_at: Instant, *, told: int) -> None:
+    def _tell_ended(
+        self, task: Task, report: TaskReport, seen_at: Instant, announced: Sequence[Announced]
+    ) -> None:
         if task.last_pending_at is not None:
             self._metrics.detection_window.observe(seconds(seen_at - task.last_pending_at))
-        self._metrics.polls_saved.inc(max(0, told - 1) * task.polls)
-        _log.info(
+        self._metrics.polls_saved.inc(max(0, len(announced) - 1) * task.polls)
+        trace = next((each.trace for each in announced if each.trace is not None), None)
+        log = _log if trace is None else _log.bind(trace_id=trace.trace_id)
+        log.info(
             "task.ended",
             client=task.client,
             kind=task.kind,
@@ -138,7 +144,7 @@ class Polling(Work[ClaimedPoll]):
             state=task.state,
             status=report.status,
             polls=task.polls,
-            registrations=told,
+            registrations=len(announced),
         )
 
     def _tell_unknown(self, answer: PollAnswer) -> None:

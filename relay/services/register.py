@@ -13,8 +13,11 @@ from relay.domain.ids import RANDOM_BITS, Identity, RegistrationId, identity_of,
 from relay.domain.instants import SECOND, Instant, Span
 from relay.domain.registrations import EventType, Format, Registration
 from relay.domain.tasks import TERMINAL_STATES, TaskState
+from relay.domain.traces import TraceContext
 from relay.domain.urls import CallbackUrl
+from relay.domain.watching import Announced
 from relay.services.allow import Allowing
+from relay.services.announcing import Announcing
 from relay.storage import registrations, views
 from relay.storage.committer import Committer
 from relay.storage.engine import Database
@@ -55,10 +58,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wakes:
-    """`due` is called when a new task is to be polled, `announced` when an event is to be delivered."""
+    """`due` is called when a new task is to be polled."""
 
     due: Callable[[], None]
-    announced: Callable[[], None]
+    announcing: Announcing
 
 
 class Registering:
@@ -85,15 +88,17 @@ class Registering:
         self._metrics = metrics
         self._rng = rng
 
-    async def register(self, client: Client, wish: Wish) -> Answer:
+    async def register(self, client: Client, wish: Wish, trace: TraceContext | None = None) -> Answer:
         """Raises InvalidInput where the guard refuses the callback, Conflict where it stands with other options, TooMany."""
-        (answer,) = await self.register_all(client, [wish])
+        (answer,) = await self.register_all(client, [wish], trace)
         if isinstance(answer, RequestRefused):
             raise answer
         return answer
 
-    async def register_all(self, client: Client, wishes: Sequence[Wish]) -> list[Answer | RequestRefused]:
-        """One answer each, in order; equal wishes behave as if sent one after the other.
+    async def register_all(
+        self, client: Client, wishes: Sequence[Wish], trace: TraceContext | None = None
+    ) -> list[Answer | RequestRefused]:
+        """One answer each, in order; equal wishes behave as if sent one after the other. `trace` is the request's.
 
         Raises TooMany where these are too many for the minute, InvalidInput where they always would be.
         """
@@ -107,7 +112,7 @@ class Registering:
                 for wish, identity in zip(wishes, identities, strict=True)
                 if identity not in reservation.refused
             ]
-            outcomes = iter(await self._registered(client, allowed))
+            outcomes = iter(await self._registered(client, allowed, trace))
             told = [
                 self._allowing.too_many_watched(client.name)
                 if identity in reservation.refused
@@ -123,11 +128,11 @@ class Registering:
         return answers
 
     async def _registered(
-        self, client: Client, wishes: Sequence[Wish]
+        self, client: Client, wishes: Sequence[Wish], trace: TraceContext | None
     ) -> Sequence[Registered | InvalidInput]:
         refusals = await self._guard.judge_all([wish.callback_url for wish in wishes])
         wanted = [
-            self._registration(client, wish) if refusal is None else _refused(refusal)
+            self._registration(client, wish, trace) if refusal is None else _refused(refusal)
             for wish, refusal in zip(wishes, refusals, strict=True)
         ]
         accepted = [item for item in wanted if isinstance(item, Registration)]
@@ -146,10 +151,10 @@ class Registering:
         refused = await self._database.write(registrations.redeliver, client, wanted, self._clock.now())
         if refused is not None:
             raise _not_now(refused, "redelivered")
-        self._wakes.announced()
+        self._wakes.announcing.wake()
         return await self._database.read(views.get, client, wanted)
 
-    def _registration(self, client: Client, wish: Wish) -> Registration:
+    def _registration(self, client: Client, wish: Wish, trace: TraceContext | None) -> Registration:
         now = self._clock.now()
         lifetime = self._expires_in if wish.expires_in is None else wish.expires_in * SECOND
         return Registration(
@@ -164,6 +169,7 @@ class Registering:
             expires_in=wish.expires_in,
             created_at=now,
             expires_at=Instant(now + lifetime),
+            trace=trace,
         )
 
     async def _answers(
@@ -173,14 +179,15 @@ class Registering:
         found = await self._database.read(views.get_many, sorted(unknown)) if unknown else {}
         return [self._answer(outcome, found) for outcome in outcomes]
 
-    def _tell(self, state: TaskState) -> None:
+    def _tell(self, registration: Registration, state: TaskState) -> None:
         """Wake whoever goes on from here; on a task that had ended, the registration was announced with its commit."""
         type_ = _ENDED.get(state)
         if type_ is None:
             self._wakes.due()
         else:
-            self._metrics.announced.labels(type_).inc()
-            self._wakes.announced()
+            at = registration.created_at
+            told = Announced(registration=registration.id, type=type_, at=at, trace=registration.trace)
+            self._wakes.announcing.tell([told])
 
     def _answer(
         self, outcome: Registered | InvalidInput | TooMany, found: Mapping[RegistrationId, RegistrationView]
@@ -197,7 +204,7 @@ class Registering:
                 detail = f"the same registration stands with other {' and '.join(fields)}"
                 return Conflict(detail, existing=id_, fields=fields)
             case Created(registration=registration, task=task):
-                self._tell(task.state)
+                self._tell(registration, task.state)
                 view = found.get(registration.id) or created_view(registration, task)
                 return Answer(view=view, created=True)
             case _:

@@ -17,7 +17,17 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")  # RFC 9110 §5.
 _VALUE: Final = re.compile(
     rf"[!-~](?:[ -~\t]{{0,{LONGEST_VALUE - 2}}}[!-~])?"
 )  # RFC 9110 §5.5, less obs-text
-_OURS: Final = ("webhook-", "relay-", "content-", "host", "user-agent", "accept-encoding", "expect")
+_OURS: Final = (
+    "webhook-",
+    "relay-",
+    "content-",
+    "host",
+    "user-agent",
+    "accept-encoding",
+    "expect",
+    "traceparent",
+    "tracestate",
+)
 # RFC 9110 §7.6.1, and those that RFC 2616 §13.5.1 names.
 _OF_THE_CONNECTION: Final = frozenset(
     {

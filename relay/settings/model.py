@@ -29,6 +29,7 @@ from relay.settings.sections import (
     ServerSettings,
     is_loopback,
 )
+from relay.settings.tracing import TracingSettings
 from relay.settings.values import ClientName, duration_text
 
 
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
     registrations: RegistrationsSettings = RegistrationsSettings()
     retention: RetentionSettings = RetentionSettings()
     logging: LoggingSettings = LoggingSettings()
+    tracing: TracingSettings = TracingSettings()
     clients: Mapping[ClientName, ClientSettings] = Field(
         default_factory=dict, description="Who may use the relay, by name."
     )

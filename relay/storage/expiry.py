@@ -1,13 +1,13 @@
 """Registrations past their time: first their tasks become due, and where no poll could be made the verdict falls anyway."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from relay.domain.ids import TaskRef
 from relay.domain.instants import MINUTE, Instant
-from relay.domain.watching import Task, Watcher, expired
+from relay.domain.watching import Announced, Task, Watcher, expired
 from relay.storage import registrations, tasks
 from relay.storage.events import announce
 from relay.storage.tables import registrations as table
@@ -26,11 +26,13 @@ _WAIT: Final = (
 )
 
 
-def expire(connection: Connection, clients: Collection[str], now: Instant, most: int) -> tuple[int, int]:
-    """How many registrations were taken up, at most about `most`, and how many of them were announced as expired."""
+def expire(
+    connection: Connection, clients: Collection[str], now: Instant, most: int
+) -> tuple[int, Sequence[Announced]]:
+    """How many registrations were taken up, at most about `most`, and those of them that were announced as expired."""
     refs = set(connection.scalars(_EXPIRED, {"clients": sorted(clients), "now": now, "most": most}))
     if not refs:
-        return 0, 0
+        return 0, ()
     locked = tasks.lock(connection, refs)
     over = [
         watcher
@@ -41,22 +43,20 @@ def expire(connection: Connection, clients: Collection[str], now: Instant, most:
     waiting = [item for item in over if item.registration.expires_at + LONGEST_WAIT > now]
     _ask_for_polls(connection, waiting, locked, now)
     known = tasks.payloads(connection, {item.registration.task for item in late})
-    announce(
-        connection,
-        [
-            expired(
-                locked[item.registration.task],
-                item.registration,
-                at=now,
-                last_payload=known.get(item.registration.task),
-            )
-            for item in late
-        ],
-    )
+    verdicts = [
+        expired(
+            locked[item.registration.task],
+            item.registration,
+            at=now,
+            last_payload=known.get(item.registration.task),
+        )
+        for item in late
+    ]
+    announce(connection, verdicts)
     registrations.leave_unwatched(
         connection, [locked[ref] for ref in {item.registration.task for item in late}]
     )
-    return len(over), len(late)
+    return len(over), [reached.announced for reached in verdicts]
 
 
 def _ask_for_polls(

@@ -13,8 +13,9 @@ from relay.domain.lanes import FIRST_PAUSE, UNAUTHORIZED_PAUSE, Budget, Lane, La
 from relay.domain.registrations import EventType
 from relay.domain.sharing import Rooms, share
 from relay.domain.tasks import Poll, PollResult, TaskReport
-from relay.domain.watching import LostRule, Task, Verdict, may_decide, verdict
-from relay.storage import lanes, registrations, tasks
+from relay.domain.traces import TraceContext
+from relay.domain.watching import Announced, LostRule, Task, Verdict, may_decide, verdict
+from relay.storage import lanes, registrations, tasks, traces
 from relay.storage.events import announce
 from relay.storage.look import Look
 from relay.storage.queue import TASKS, Claim, Held, Take, more_is_due
@@ -52,6 +53,8 @@ class PollClaim:
     free: int
     quantum: int
     last: LaneName | None
+    traces: int = 0
+    """Of how many registrations of each task to tell the traces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,8 @@ class ClaimedPoll:
     lane: LaneName
     probe: bool
     """The one request that a paused key is tried with."""
+    traces: tuple[TraceContext, ...] = ()
+    """Of those who wait for it and are traced, the oldest first; as many as the claim asked for."""
 
     @property
     def held(self) -> Held:
@@ -87,7 +92,11 @@ class RecordedPoll:
     """`task` is None where the claim had been lost, so that nothing was recorded."""
 
     task: Task | None
-    announced: tuple[EventType, ...] = ()
+    announced: tuple[Announced, ...] = ()
+
+    @property
+    def types(self) -> tuple[EventType, ...]:
+        return tuple(each.type for each in self.announced)
 
 
 def claim(connection: Connection, wanted: PollClaim, look: Look) -> Claim[ClaimedPoll]:
@@ -115,6 +124,7 @@ def claim(connection: Connection, wanted: PollClaim, look: Look) -> Claim[Claime
         Take(lane=client, oldest=due[client].oldest, count=count) for client, count in shares.counts.items()
     ]
     rows = TASKS.claim(connection, takes, wanted.now, wanted.leased_until)
+    traced = traces.watching(connection, {row.ref for row in rows}, wanted.traces)
     claimed = [
         ClaimedPoll(
             ref=row.ref,
@@ -126,6 +136,7 @@ def claim(connection: Connection, wanted: PollClaim, look: Look) -> Claim[Claime
             leased_until=wanted.leased_until,
             lane=wanted.keys[row.client].lane,
             probe=rooms[wanted.keys[row.client].lane].failures > 0,
+            traces=traced.get(row.ref, ()),
         )
         for row in rows
     ]
@@ -236,9 +247,9 @@ def _recorded(
     current: Mapping[TaskRef, tuple[Task, PollOutcome]],
     verdicts: Iterable[Verdict],
 ) -> list[RecordedPoll]:
-    announced: dict[TaskRef, list[EventType]] = defaultdict(list)
+    announced: dict[TaskRef, list[Announced]] = defaultdict(list)
     for reached in verdicts:
-        announced[reached.registration.task].append(reached.type)
+        announced[reached.registration.task].append(reached.announced)
     results = []
     for outcome in outcomes:
         ref = outcome.claimed.ref

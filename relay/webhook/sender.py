@@ -15,6 +15,7 @@ from relay.domain.ids import EventId, RegistrationId
 from relay.domain.instants import SECOND, Span, seconds
 from relay.domain.lanes import parse_retry_after
 from relay.domain.registrations import EventType
+from relay.domain.traces import TraceContext
 from relay.domain.urls import CallbackUrl
 from relay.transport import (
     USER_AGENT,
@@ -43,6 +44,7 @@ class Message:
     url: CallbackUrl
     body: bytes
     client: str
+    trace: TraceContext | None = None
 
 
 class Sender:
@@ -125,6 +127,10 @@ def _request(
         headers.append((b"relay-task-id", quote(message.task_id, safe="").encode()))
     if message.kind is not None:
         headers.append((b"relay-kind", message.kind.encode()))
+    if message.trace is not None:
+        headers.append((b"traceparent", message.trace.traceparent.encode()))
+        if message.trace.tracestate is not None:
+            headers.append((b"tracestate", message.trace.tracestate.encode()))
     if origin is not None:
         headers += origin.lines
     # `stream` where `content` would do costs a fifth: httpx then computes no headers, which the transport does anyway.

@@ -52,7 +52,7 @@ class EarlyRelay(Relay):
             self.guard,
             Allowing(self.database, settings.allowances_by_name(), clock=clock),
             expires_in=span_of(settings.registrations.expires_in),
-            wakes=Wakes(due=self.polling.wake, announced=self.delivering.wake),
+            wakes=Wakes(due=self.polling.wake, announcing=self.announcing),
             clock=clock,
             metrics=self.metrics,
             rng=rng,

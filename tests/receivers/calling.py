@@ -50,7 +50,8 @@ class SocketWorld(World):
         self.everything_asked.answers = [SUCCESS]
 
     def outside(self) -> Outside:
-        return Outside(httpx.MockTransport(self.router.async_handler), self._callbacks, lookup)
+        scripted = httpx.MockTransport(self.router.async_handler)
+        return Outside(scripted, self._callbacks, lookup, collector=scripted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,8 +153,9 @@ async def test_a_herd_that_waits_for_one_dead_origin_is_as_if_there_were_none(re
     await paused(relay)
     await relay.execute(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)"
-        " INSERT INTO registrations SELECT 'reg_' || printf('%032x', i), task, client, callback_url, origin, format,"
-        " metadata, expires_in, created_at, expires_at, NULL, 0, 'delivering', NULL, NULL FROM n, registrations"
+        " INSERT INTO registrations (id, task, client, callback_url, origin, format, metadata, created_at, expires_at,"
+        " not_found_before, state) SELECT 'reg_' || printf('%032x', i), task, client, callback_url, origin, format,"
+        " metadata, created_at, expires_at, 0, 'delivering' FROM n, registrations"
     )
     await relay.execute(
         "INSERT INTO deliveries (registration, lane, next_at, fence, round, attempts, failures)"

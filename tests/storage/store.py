@@ -150,7 +150,9 @@ class Store:
         return await self.write(registrations.redeliver, client, id_, self.now)
 
     async def expire(self, *clients: str) -> tuple[int, int]:
-        return await self.write(expiry.expire, clients or ("shop",), self.now, 500)
+        """How many were taken up, and how many of them expired."""
+        taken, expired = await self.write(expiry.expire, clients or ("shop",), self.now, 500)
+        return taken, len(expired)
 
     async def view(self, registration: Registration) -> RegistrationView:
         return await self.database.read(views.get, registration.client, registration.id)

@@ -35,7 +35,7 @@ async def test_an_expiry_makes_the_task_due_and_the_next_answer_decides(store: S
 
     assert taken == (1, 0)
     assert before is None
-    assert recorded.announced == (EventType.REGISTRATION_EXPIRED,)
+    assert recorded.types == (EventType.REGISTRATION_EXPIRED,)
     assert (await store.view(registration)).state is RegistrationState.DELIVERING
 
 
@@ -67,7 +67,7 @@ async def test_a_poll_begun_before_the_expiry_decides_nothing_and_the_task_is_du
     first = await told(store, registration)
     await store.answered(PENDING)
 
-    assert early[0].announced == ()
+    assert early[0].types == ()
     assert first is None
     assert await told(store, registration) is EventType.REGISTRATION_EXPIRED
 
@@ -206,7 +206,7 @@ async def test_two_deadlines_that_passed_together_share_one_poll(store: Store) -
     recorded = await store.answered(PENDING)
 
     assert taken == (2, 0)
-    assert recorded.announced == (EventType.REGISTRATION_EXPIRED,) * 2
+    assert recorded.types == (EventType.REGISTRATION_EXPIRED,) * 2
 
 
 async def test_two_deadlines_taken_up_one_after_the_other_share_the_poll_that_is_still_to_come(
@@ -221,7 +221,7 @@ async def test_two_deadlines_taken_up_one_after_the_other_share_the_poll_that_is
 
     recorded = await store.answered(PENDING)
 
-    assert recorded.announced == (EventType.REGISTRATION_EXPIRED,) * 2
+    assert recorded.types == (EventType.REGISTRATION_EXPIRED,) * 2
 
 
 async def test_work_of_a_client_that_is_not_configured_never_expires(store: Store) -> None:
@@ -239,9 +239,9 @@ async def test_an_expiry_takes_up_no_more_than_it_is_asked_to_and_the_oldest_fir
     )
     store.time.advance(HOUR)
 
-    taken = await store.write(expiry.expire, ["shop"], store.now, 1)
+    taken, expired = await store.write(expiry.expire, ["shop"], store.now, 1)
 
-    assert taken == (1, 1)
+    assert (taken, [each.registration for each in expired]) == (1, [old.id])
     assert await told(store, old) is EventType.REGISTRATION_EXPIRED
     assert await told(store, young) is None
 
@@ -266,7 +266,7 @@ async def test_two_processes_that_expire_at_once_tell_it_once(store: Store) -> N
 
     results = await overlapping(store, work, work)
 
-    assert results == ((1, 1), (0, 0))
+    assert [(taken, len(expired)) for taken, expired in results] == [(1, 1), (0, 0)]
     assert await store.value("SELECT count(*) FROM events") == 1
 
 
@@ -296,7 +296,7 @@ async def test_a_task_is_lost_after_three_404s_that_span_the_grace(store: Store)
     found = []
     for wait in (0, 5 * MINUTE, 5 * MINUTE):
         store.time.advance(wait)
-        found.append((await store.answered(NOT_FOUND)).announced)
+        found.append((await store.answered(NOT_FOUND)).types)
 
     assert found == [(), (), (EventType.TASK_LOST,)]
     assert (await store.view(registration)).task.state is TaskState.IDLE

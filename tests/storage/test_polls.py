@@ -24,7 +24,7 @@ async def test_an_answer_that_is_no_end_schedules_the_next_poll(store: Store) ->
     early = (await store.claim_polls()).rows
     store.time.advance(1)
 
-    assert recorded.announced == ()
+    assert recorded.types == ()
     assert (view.task.polls, view.task.last_poll_result) == (1, PollResult.PENDING)
     assert (view.task.status, view.task.next_at) == ("PENDING", store.now)
     assert not early
@@ -48,7 +48,7 @@ async def test_the_end_of_a_task_is_told_to_everybody_who_watches_it(
     recorded = await store.answered(answer)
     views = [await store.view(registration) for registration in both]
 
-    assert recorded.announced == (type_, type_)
+    assert recorded.types == (type_, type_)
     assert {view.state for view in views} == {RegistrationState.DELIVERING}
     assert {view.event.type for view in views if view.event is not None} == {type_}
     assert {view.task.state for view in views} == {state}
@@ -69,7 +69,7 @@ async def test_who_cancelled_is_told_nothing(store: Store) -> None:
 
     recorded = await store.answered(SUCCESS)
 
-    assert recorded.announced == (EventType.TASK_SUCCEEDED,)
+    assert recorded.types == (EventType.TASK_SUCCEEDED,)
     assert (await store.view(leaves)).event is None
 
 
@@ -148,7 +148,7 @@ async def test_a_late_answer_that_nobody_claimed_after_still_counts(store: Store
 
     (recorded,) = await store.record_polls(store.polled(stalled, SUCCESS))
 
-    assert recorded.announced == (EventType.TASK_SUCCEEDED,)
+    assert recorded.types == (EventType.TASK_SUCCEEDED,)
     assert (await store.view(registration)).state is RegistrationState.DELIVERING
 
 
@@ -241,7 +241,7 @@ async def test_a_registration_that_meets_the_end_of_its_task_is_told(
     view = await store.view(wanted)
 
     assert isinstance(created[0], Created)
-    assert recorded[0].announced == (EventType.TASK_SUCCEEDED,) * (2 if registered_first else 1)
+    assert recorded[0].types == (EventType.TASK_SUCCEEDED,) * (2 if registered_first else 1)
     assert view.state is RegistrationState.DELIVERING
     assert view.event is not None
     assert view.event.type is EventType.TASK_SUCCEEDED
@@ -263,7 +263,7 @@ async def test_a_registration_that_commits_while_the_end_of_its_task_waits_is_to
         lambda: store.register(wanted),
     )
 
-    assert recorded[0].announced == (EventType.TASK_SUCCEEDED,) * 2
+    assert recorded[0].types == (EventType.TASK_SUCCEEDED,) * 2
     assert (await store.view(wanted)).state is RegistrationState.DELIVERING
 
 
@@ -302,7 +302,7 @@ async def test_batches_of_answers_in_opposite_orders_wait_for_each_other(store: 
     )
 
     assert {recorded.task is None for recorded in one} == {True}
-    assert {recorded.announced for recorded in two} == {(EventType.TASK_SUCCEEDED,)}
+    assert {recorded.types for recorded in two} == {(EventType.TASK_SUCCEEDED,)}
 
 
 async def test_a_task_that_is_polled_shows_no_next_poll_until_its_answer(store: Store) -> None:

@@ -1,0 +1,1 @@
+"""Spans, and their way to an OpenTelemetry collector."""
