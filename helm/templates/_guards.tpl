@@ -149,7 +149,7 @@ RELAY_DATABASE__MIGRATE_AT_START: database.migration
 
 {{- define "relay.guardSettings" -}}
 {{- $own := include "relay.ownSettings" . | fromYaml }}
-{{- $secret := "(^RELAY|__|_)(API_TOKENS?|TOKENS?|API_KEYS?|SIGNING_SECRETS?|SECRETS?|CALLBACK_HEADERS|PASSWORD)$" }}
+{{- $secret := "(^RELAY|__|_)(API_TOKENS?|TOKENS?|API_KEYS?|SIGNING_SECRETS?|SECRETS?|HEADERS|PASSWORD)$" }}
 {{- $looksSecret := "whs(ec|k)_|[Bb]earer |://[^/@]*:[^/@]*@" }}
 {{- $variables := dict }}
 {{- include "relay.flatten" (dict "prefix" "RELAY_" "tree" .Values.config "variables" $variables) }}

@@ -212,3 +212,13 @@ def test_the_notes_say_where_data_and_schema_are() -> None:
     assert "the schema is up to date already" in notes(POSTGRES)
     assert "by the first replica" in notes(SQLITE | {"database": {"kind": "postgres", "migration": "start"}})
     assert "name an `existingSecret`" in notes(own)
+
+
+def test_the_notes_say_that_traces_take_a_rule() -> None:
+    tracing = {"config": {"tracing": {"endpoint": "http://collector.tracing.svc:4318"}}}
+    rule = {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tracing"}}}]}
+
+    assert "networkPolicy.extraEgress" in notes(SQLITE | tracing)
+    assert "networkPolicy.extraEgress" not in notes(
+        SQLITE | tracing | {"networkPolicy": {"extraEgress": [rule]}}
+    )

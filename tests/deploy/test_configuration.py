@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -206,27 +207,56 @@ def test_config_takes_the_settings_there_are() -> None:
     assert schema["properties"]["config"] == settings_schema.config()
 
 
-def test_every_setting_is_judged_by_the_schema_or_by_a_guard() -> None:
-    properties = settings_schema.config()["properties"]
-    client = properties["clients"]["additionalProperties"]["properties"]
+def left_to_the_guards(schema: object, above: KeyPath = ()) -> Iterator[KeyPath]:
+    """Where the schema takes anything; `*` stands for any client."""
+    if schema is True:
+        yield above
+    elif isinstance(schema, dict):
+        for key, inner in schema.get("properties", {}).items():
+            yield from left_to_the_guards(inner, (*above, key))
+        yield from left_to_the_guards(schema.get("additionalProperties"), (*above, "acme"))
 
-    for path, _ in settings_in(Settings):
-        known = properties if len(path) == 1 else properties[path[0]]["properties"]
-        judged = known[path[-1]] is not True
-        assert judged != (("" if len(path) == 1 else path[0], path[-1]) in settings_schema.LEFT_TO_THE_GUARDS)
-    assert client.keys() == ClientSettings.model_fields.keys()
-    assert {key for key, judged in client.items() if judged is True} == SECRETS
+
+def secret_settings() -> set[KeyPath]:
+    fields = dict(settings_in(Settings))
+    fields |= {("clients", "acme", key): field for key, field in ClientSettings.model_fields.items()}
+    return {path for path, field in fields.items() if SecretStr in types_in(field.annotation)}
+
+
+def types_in(annotation: object) -> set[object]:
+    """Those of a table's settings among them."""
+    inner = list(get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        inner += [field.annotation for field in annotation.model_fields.values()]
+    return {annotation}.union(*map(types_in, inner))
+
+
+LEFT = sorted(left_to_the_guards(settings_schema.config()))
+
+
+@pytest.mark.parametrize("path", LEFT, ids=".".join)
+def test_what_the_schema_leaves_to_the_guards_they_refuse(path: KeyPath) -> None:
+    config: object = "text"
+    for key in reversed(path):
+        config = {key: config}
+
+    with pytest.raises(HelmRenderError, match=r"is set by|is a secret and a ConfigMap is not"):
+        render(SQLITE | {"config": config})
+
+
+def test_every_secret_is_left_to_the_guards() -> None:
+    assert secret_settings() < set(LEFT)
 
 
 def everything() -> Manifest:
-    """Every setting that may stand in config, at its default or else as the example file has it."""
+    """Every setting that may stand in config, at its default."""
     found: Manifest = {"clients": {"acme": {}}}
     for path, field in settings_in(Settings):
-        if ("" if len(path) == 1 else path[0], path[-1]) not in settings_schema.LEFT_TO_THE_GUARDS:
+        if path not in LEFT:
             table = found if len(path) == 1 else found.setdefault(path[0], {})
             table[path[-1]] = to_jsonable_python(field.default)
     for key, field in ClientSettings.model_fields.items():
-        if key not in SECRETS:
+        if ("clients", "acme", key) not in LEFT:
             found["clients"]["acme"][key] = field.default
     return found
 
@@ -261,22 +291,3 @@ def flattened(value: object) -> list[tuple[KeyPath, object]]:
     if not isinstance(value, dict):
         return [((), value)]
     return [((key, *path), leaf) for key, inner in value.items() for path, leaf in flattened(inner)]
-
-
-def types_in(annotation: object) -> set[object]:
-    """Those of a table's settings among them."""
-    inner = list(get_args(annotation))
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        inner += [field.annotation for field in annotation.model_fields.values()]
-    return {annotation}.union(*map(types_in, inner))
-
-
-SECRETS = {
-    key for key, field in ClientSettings.model_fields.items() if SecretStr in types_in(field.annotation)
-}
-
-
-@pytest.mark.parametrize("key", sorted(SECRETS))
-def test_a_clients_secrets_are_refused_in_config(key: str) -> None:
-    with pytest.raises(HelmRenderError, match="is a secret and a ConfigMap is not"):
-        render(SQLITE | {"config": {"clients": {"acme": {key: "text"}}}})
