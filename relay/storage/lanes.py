@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from relay.domain.instants import Instant
 from relay.domain.lanes import Cause, Lane, LaneName
-from relay.storage.many import Many
+from relay.storage.many import Saving
 from relay.storage.tables import deliveries, lanes
 
 _MOST_NAMED: Final = 10_000
@@ -45,18 +45,8 @@ _HELD_BACK_BETWEEN: Final = (
     .order_by(lanes.c.name)
     .limit(bindparam("most"))
 )
-_SAVE: Final = Many(
-    update(lanes)
-    .where(lanes.c.name == bindparam("b_name"))
-    .values(
-        spent_until=bindparam("b_spent_until"),
-        paused_until=bindparam("b_paused_until"),
-        paused_at=bindparam("b_paused_at"),
-        failures=bindparam("b_failures"),
-        slots=bindparam("b_slots"),
-        failing_since=bindparam("b_failing_since"),
-        cause=bindparam("b_cause"),
-    )
+_SAVE: Final = Saving(
+    lanes, key=lanes.c.name, values=(column for column in lanes.c if column is not lanes.c.name)
 )
 _PAUSED: Final = select(lanes.c.name, lanes.c.paused_until).where(lanes.c.paused_until > bindparam("b_now"))
 _PULL_IN: Final = (
@@ -92,20 +82,7 @@ def lock(connection: Connection, names: Collection[LaneName]) -> dict[LaneName, 
 
 
 def save(connection: Connection, changed: Iterable[Lane]) -> None:
-    rows = [
-        {
-            "b_name": lane.name,
-            "b_spent_until": lane.spent_until,
-            "b_paused_until": lane.paused_until,
-            "b_paused_at": lane.paused_at,
-            "b_failures": lane.failures,
-            "b_slots": lane.slots,
-            "b_failing_since": lane.failing_since,
-            "b_cause": lane.cause,
-        }
-        for lane in changed
-    ]
-    _SAVE.run(connection, rows)
+    _SAVE.run(connection, {lane.name: lane for lane in changed})
 
 
 def change(connection: Connection, changes: Mapping[LaneName, Callable[[Lane], Lane]]) -> list[Lane]:

@@ -1,10 +1,21 @@
 """Statements for many rows, at no cost but the rows'."""
 
-from collections.abc import Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Delete, Dialect, Insert, TextClause, Update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Delete,
+    Dialect,
+    Insert,
+    Table,
+    TextClause,
+    Update,
+    bindparam,
+    update,
+)
 
 
 class Many:
@@ -37,3 +48,23 @@ class Many:
             raise TypeError("the driver must number its parameters or place them")
         fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
         self._compiled[dialect.name] = str(compiled), compiled.positiontup, fixed
+
+
+class Saving:
+    """Writes what objects hold under the names of these columns into the rows with their keys."""
+
+    def __init__(self, table: Table, *, key: Column[Any], values: Iterable[Column[Any]]) -> None:
+        names = [column.name for column in values]
+        statement = update(table).where(key == bindparam("b_key"))
+        self._save = Many(statement.values({table.c[name]: bindparam(f"b_{name}") for name in names}))
+        self._parameters = ("b_key", *(f"b_{name}" for name in names))
+        self._values_of = attrgetter(*names)
+
+    def run(self, connection: Connection, changed: Mapping[Any, object]) -> None:
+        self._save.run(
+            connection,
+            [
+                dict(zip(self._parameters, (key, *self._values_of(item)), strict=True))
+                for key, item in changed.items()
+            ],
+        )

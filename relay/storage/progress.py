@@ -10,7 +10,7 @@ from relay.domain.deliveries import DeadReason
 from relay.domain.ids import RegistrationId
 from relay.domain.instants import Instant
 from relay.domain.registrations import RegistrationChange, RegistrationState, after_change
-from relay.storage.many import Many
+from relay.storage.many import Many, Saving
 from relay.storage.tables import deliveries, registrations
 
 _D, _R = deliveries.c, registrations.c
@@ -37,19 +37,19 @@ _LOCK: Final = (
     .order_by(_D.registration)
     .with_for_update(key_share=True)
 )
-_SAVE: Final = Many(
-    update(deliveries)
-    .where(_D.registration == bindparam("b_id"))
-    .values(
-        next_at=bindparam("b_next_at"),
-        leased_until=bindparam("b_leased_until"),
-        attempts=bindparam("b_attempts"),
-        failures=bindparam("b_failures"),
-        ended_at=bindparam("b_ended_at"),
-        delivered_at=bindparam("b_delivered_at"),
-        dead_reason=bindparam("b_dead_reason"),
-        last_http_status=bindparam("b_last_http_status"),
-    )
+_SAVE: Final = Saving(
+    deliveries,
+    key=_D.registration,
+    values=(
+        _D.next_at,
+        _D.leased_until,
+        _D.attempts,
+        _D.failures,
+        _D.ended_at,
+        _D.delivered_at,
+        _D.dead_reason,
+        _D.last_http_status,
+    ),
 )
 _CLOSED: Final = (
     update(registrations)
@@ -121,20 +121,4 @@ def save(
             if (row.state is RegistrationState.DEAD) is dead
         ]
         statement.run(connection, rows)
-    _SAVE.run(
-        connection,
-        [
-            {
-                "b_id": id_,
-                "b_next_at": row.next_at,
-                "b_leased_until": row.leased_until,
-                "b_attempts": row.attempts,
-                "b_failures": row.failures,
-                "b_ended_at": row.ended_at,
-                "b_delivered_at": row.delivered_at,
-                "b_dead_reason": row.dead_reason,
-                "b_last_http_status": row.last_http_status,
-            }
-            for id_, row in changed.items()
-        ],
-    )
+    _SAVE.run(connection, changed)

@@ -5,19 +5,17 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, bindparam, select, text, update
+from sqlalchemy import Connection, Select, bindparam, select, text
 
 from relay.domain.ids import TaskRef
 from relay.domain.tasks import PollResult, TaskReport, TaskState
 from relay.domain.watching import Task
-from relay.storage.many import Many
+from relay.storage.many import Many, Saving
 from relay.storage.tables import AnyRow, reports, tasks
 
 _NAMES: Final = tuple(field.name for field in fields(Task))
 _COLUMNS: Final = tuple(tasks.c[name] for name in _NAMES)
 _FIXED: Final = frozenset({"ref", "client", "kind", "task_id", "fence", "paced_from"})
-_CHANGING: Final = tuple(name for name in _NAMES if name not in _FIXED)
-_VALUES: Final = attrgetter(*_CHANGING)
 
 _WATCH: Final = Many(
     text(
@@ -33,12 +31,7 @@ _WATCH: Final = Many(
 _READ: Final = select(*_COLUMNS).where(tasks.c.ref.in_(bindparam("refs", expanding=True)))
 _LOCK: Final = _READ.order_by(tasks.c.ref).with_for_update(key_share=True)
 _LOCK_FREE: Final = _READ.order_by(tasks.c.ref).with_for_update(key_share=True, skip_locked=True)
-_SAVE: Final = Many(
-    update(tasks)
-    .where(tasks.c.ref == bindparam("b_ref"))
-    .values({tasks.c[name]: bindparam(f"b_{name}") for name in _CHANGING})
-)
-_PARAMETERS: Final = tuple(f"b_{name}" for name in _CHANGING)
+_SAVE: Final = Saving(tasks, key=tasks.c.ref, values=(tasks.c[name] for name in _NAMES if name not in _FIXED))
 _KEEP_REPORT: Final = Many(
     text(
         "INSERT INTO reports (task, status, run_id, payload) VALUES (:task, :status, :run_id, :payload)"
@@ -86,11 +79,7 @@ def lock_free(connection: Connection, refs: Collection[TaskRef]) -> dict[TaskRef
 
 def save(connection: Connection, changed: Iterable[Task]) -> None:
     """Write the tasks, which the caller has locked, in the order of refs."""
-    rows = [
-        dict(zip(_PARAMETERS, _VALUES(task), strict=True)) | {"b_ref": task.ref}
-        for task in sorted(changed, key=attrgetter("ref"))
-    ]
-    _SAVE.run(connection, rows)
+    _SAVE.run(connection, {task.ref: task for task in sorted(changed, key=attrgetter("ref"))})
 
 
 def keep_reports(connection: Connection, found: Mapping[TaskRef, TaskReport]) -> None:
