@@ -181,8 +181,10 @@ class Relay:
         traceback: TracebackType | None = None,
     ) -> None:
         """Drain, then close in the opposite order. What could not be written is brought back by its lease."""
-        await self.drain()
-        await self._closing.aclose()
+        try:
+            await self.drain()
+        finally:
+            await self._closing.aclose()
         _log.info("relay.stopped")
 
     def begin_drain(self) -> None:
@@ -196,6 +198,14 @@ class Relay:
             work.stop_claiming()
         self.replaying.stop()
 
+    def cut_short(self) -> None:
+        """Drain for no longer. What was handed in is still committed; the rest is as after a crash, and loses nothing."""
+        self.begin_drain()
+        self._drain_until = self.clock.now()
+        self._scheduler.cut_off()
+        for work in self.works:
+            work.cut_off()
+
     async def drain(self) -> None:
         """Let what is under way finish, within the drain."""
         self.begin_drain()
@@ -207,6 +217,8 @@ class Relay:
 
     def _start_jobs(self) -> None:
         self._scheduler.every(PROBE_SECONDS, "probe", self.probing.run_once)
+        if self.traces.exporter is not None:
+            self._scheduler.every(EXPORT_SECONDS, "spans", self.traces.exporter.run_once)
         tick = self.settings.polling.tick.total_seconds()
         for work in self.works:
             self._scheduler.every(tick, work.name, work.run_once)
@@ -217,8 +229,6 @@ class Relay:
             self._scheduler.every(PRUNE_SECONDS, "prune", self.pruning.run_once)
             self._scheduler.every(MEASURE_SECONDS, "measure", self.measuring.run_once)
         self._scheduler.start()
-        if self.traces.exporter is not None:
-            self._scheduler.every(EXPORT_SECONDS, "spans", self.traces.exporter.run_once)
 
     def _build_polling(self, rng: random.Random) -> Polling:
         policy = poll_policy(self.settings)
@@ -256,6 +266,7 @@ class Relay:
             clock=self.clock,
             metrics=self.metrics,
             rng=rng,
+            tracer=self.traces.tracer,
         )
 
 
@@ -266,11 +277,11 @@ def create_app(relay: Relay) -> Starlette:
         callers = Callers(relay.clients)
         routes += public_routes(
             Registrations(callers, relay.registering, relay.reading),
-            tracer=self.traces.tracer,
             Origins(callers, relay.reading, slots=relay.settings.delivery.concurrency_per_origin),
             Replays(callers, relay.replay_control),
             Trials(callers, relay.delivering, relay.guard),
             Keys(callers, relay.clients),
+            tracer=relay.traces.tracer,
         )
     return application(routes, relay.new_request_id)
 
@@ -281,7 +292,6 @@ def create_operations_app(relay: Relay) -> Starlette:
 
 
 def _health(relay: Relay) -> Health:
-            tracer=relay.traces.tracer,
     tick = span_of(relay.settings.polling.tick)
     return Health(relay.database, relay.works, relay.metrics, relay.clock, lambda: relay.draining, tick=tick)
 

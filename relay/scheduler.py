@@ -46,6 +46,9 @@ class Scheduler:
         """Wait for the jobs that run, at most so long."""
         await self._running.drain(seconds)
 
+    def cut_off(self) -> None:
+        self._running.cut_off()
+
     def shutdown(self) -> None:
         self._scheduler.shutdown(wait=False)
 

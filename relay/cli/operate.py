@@ -2,7 +2,8 @@
 # ruff: noqa: PLC0415 - as the line above says
 
 import secrets
-from typing import Annotated
+import signal
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -17,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 69 no usable database or a library missing, "
-    "78 a wrong configuration.",
+    "78 a wrong configuration, 130 interrupted.",
 )
 app.add_typer(keep.app)
 
@@ -38,6 +39,10 @@ def relay(
     pass
 
 
+def _leave(_number: int, _frame: object) -> NoReturn:
+    raise SystemExit
+
+
 @app.command()
 def serve(
     config: ConfigFile = None,
@@ -50,12 +55,19 @@ def serve(
         ),
     ] = False,
 ) -> None:
-    """Run the relay until SIGTERM or Ctrl-C, then finish what is in flight and exit 0."""
+    """Run the relay until SIGTERM or Ctrl-C, then finish what is in flight and exit 0.
+
+    A second one waits for nothing, loses nothing, and exits 130.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(
+            number, _leave
+        )  # a container's first process is sent no signal that it does not ask for
     import asyncio
 
     import uvloop
 
-    from relay.cli.serving import CannotListen
+    from relay.cli.serving import CannotListen, hold_standard_streams
     from relay.cli.serving import serve as serving
     from relay.domain.errors import DatabaseUnavailable
     from relay.telemetry import configure_logging
@@ -65,13 +77,16 @@ def serve(
     if missing:
         refuse(missing)
     configure_logging(settings.logging.format, settings.logging.level)
+    hold_standard_streams()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serving(settings, accept_clock=accept_clock))
+            whole = runner.run(serving(settings, accept_clock=accept_clock))
     except DatabaseUnavailable as error:
         fail(str(error), exits.UNAVAILABLE)
     except CannotListen as error:
         fail(f"{error}; see server.host and server.port", exits.CONFIGURATION)
+    if not whole:
+        raise typer.Exit(exits.INTERRUPTED)
 
 
 @app.command()

@@ -21,6 +21,12 @@ class Running:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def cut_off(self) -> int:
+        """Cancel them all; answers how many they were."""
+        for task in self._tasks:
+            task.cancel()
+        return len(self._tasks)
+
     async def drain(self, seconds: float) -> int:
         """Wait until every task is done, at most so long; cancels the others, and answers how many they were."""
         if not self._tasks:

@@ -87,6 +87,13 @@ class Work(abc.ABC, Generic[Row]):
         if late:
             _log.warning("drain.cut_off", queue=self.name, requests=late)
 
+    def cut_off(self) -> None:
+        """Wait for nothing any more: leases bring back what is under way."""
+        self._waking.cut_off()
+        late = self._running.cut_off()
+        if late:
+            _log.warning("drain.cut_off", queue=self.name, requests=late)
+
     @abc.abstractmethod
     def _may_claim(self) -> bool: ...
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import asyncpg
 import httpx
 import orjson
 import pytest
@@ -174,3 +175,36 @@ async def test_a_restart_of_the_database_costs_nothing(settings: Settings) -> No
 
     assert state == "delivered"
     assert len(hook.requests) == 1
+
+
+async def test_what_a_stopping_process_gave_back_is_another_s_in_its_next_tick(settings: Settings) -> None:
+    """It had claimed the row, and dialled nobody: the lease would have lasted for another 25 s."""
+    world = World(system_clock().now)
+    task = world.task("task-1", PENDING)
+    async with opened(settings, world) as stopping, opened(settings, world) as other:
+        await stopping.register()
+        polls = len(task.requests)
+        await stopping.execute(f"UPDATE tasks SET next_at = {stopping.relay.clock.now()}")  # noqa: S608 - our own
+        holding = await asyncpg.connect(settings.database.url.get_secret_value())
+        async with holding.transaction():
+            await holding.execute("LOCK TABLE tasks IN SHARE MODE")
+            claiming = asyncio.create_task(stopping.relay.polling.run_once())
+            await blocked_by(holding)
+            stopping.relay.begin_drain()
+        await claiming
+        await stopping.relay.drain()
+        await holding.close()
+        given_back = await stopping.execute("SELECT fence, leased_until FROM tasks")
+        await other.relay.polling.run_once()
+        await other.settle()
+
+    assert given_back == [(polls + 1, None)]
+    assert len(task.requests) == polls + 1
+
+
+async def blocked_by(connection: asyncpg.Connection) -> None:
+    """Wait until another transaction waits for a lock."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    async with asyncio.timeout(20):
+        while not await connection.fetchval(waiting):  # noqa: ASYNC110 - only the server knows
+            await asyncio.sleep(0.005)

@@ -5,9 +5,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from structlog.testing import capture_logs
+
+from relay.services.work import Work
 
 from tests.relays import (
     HOOK,
@@ -30,6 +33,16 @@ async def due_rows(relay: RelayInHand, queue: str) -> list[tuple[object, ...]]:
     return await relay.execute(f"SELECT next_at, leased_until FROM {queue} WHERE next_at IS NOT NULL")  # noqa: S608 - our own tables
 
 
+async def claim_too_late(relay: RelayInHand, work: Work[Any], folder: Path) -> None:
+    """The claim's answer is there only when less than a whole deadline of its lease is left."""
+    with held_up(folder):
+        claiming = asyncio.create_task(work.run_once())
+        await asyncio.sleep(0)  # it has read the clock and waits for the database
+        relay.hands.advance(15.1)
+    await claiming
+    await relay.settle()
+
+
 async def test_a_claimed_poll_that_cannot_start_with_its_whole_deadline_left_is_given_back_unsent(
     relay: RelayInHand, tmp_path: Path
 ) -> None:
@@ -37,12 +50,7 @@ async def test_a_claimed_poll_that_cannot_start_with_its_whole_deadline_left_is_
     await relay.register()
     relay.hands.advance(2)
 
-    with held_up(tmp_path):
-        claiming = asyncio.create_task(relay.relay.polling.run_once())
-        await asyncio.sleep(0)  # it has read the clock and waits for the database
-        relay.hands.advance(15.1)
-    await claiming
-    await relay.settle()
+    await claim_too_late(relay, relay.relay.polling, tmp_path)
     given_back = await due_rows(relay, "tasks")
     polls = len(task.requests)
     await relay.tick()
@@ -60,12 +68,7 @@ async def test_a_claimed_delivery_that_cannot_start_with_its_whole_deadline_left
     registration = await relay.register()
     relay.hands.advance(5)
 
-    with held_up(tmp_path):
-        claiming = asyncio.create_task(relay.relay.delivering.run_once())
-        await asyncio.sleep(0)  # it has read the clock and waits for the database
-        relay.hands.advance(15.1)
-    await claiming
-    await relay.settle()
+    await claim_too_late(relay, relay.relay.delivering, tmp_path)
     given_back = await due_rows(relay, "deliveries")
     attempts = len(hook.requests)
     await relay.tick()
@@ -149,6 +152,38 @@ async def test_a_drain_ends_in_time_and_what_it_cut_off_is_sent_again_by_the_nex
     assert [line["requests"] for line in logs if line["event"] == "drain.cut_off"] == [1]
     assert state == "delivered"
     assert len(hook.requests) == 2
+
+
+async def test_a_drain_that_is_cut_short_waits_for_nothing_and_the_next_process_sends_again(
+    tmp_path: Path,
+) -> None:
+    hands = HandClock()
+    world = World(hands.clock.now)
+    world.task("task-1", SUCCESS)
+    never, unanswered = Held(OK), Held(SUCCESS)
+    world.task("task-2", unanswered, SUCCESS)
+    hook = world.hook(HOOK, never, OK)
+    settings = settings_for(sqlite_url(tmp_path))
+    with capture_logs() as logs:
+        async with open_relay(settings, hands=hands, world=world) as relay:
+            first = await relay.api.post("/v1/registrations", json=BODY)
+            await never.asked.wait()
+            second = await relay.api.post("/v1/registrations", json={**BODY, "task_id": "task-2"})
+            await unanswered.asked.wait()
+            draining = asyncio.create_task(relay.relay.drain())
+            await asyncio.sleep(0)
+            relay.relay.cut_short()
+            await draining
+
+    async with open_relay(settings, hands=hands, world=world) as relay:
+        await relay.tick()
+        seen = [await relay.read(answer.json()["id"]) for answer in (first, second)]
+
+    cut_off = {line["queue"] for line in logs if line["event"] == "drain.cut_off"}
+    assert cut_off == {"tasks", "deliveries"}
+    assert [registration["state"] for registration in seen] == ["delivered", "delivered"]
+    assert [registration["delivery"]["attempts"] for registration in seen] == [1, 1]
+    assert len(hook.requests) == 3
 
 
 async def test_wakes_while_one_is_under_way_become_one(relay: RelayInHand, tmp_path: Path) -> None:
