@@ -97,3 +97,7 @@ $(INTEROP)/node_modules: tests/interop/package.json tests/interop/package-lock.j
 .PHONY: interop
 interop: $(READY) $(if $(shell command -v node),$(if $(shell command -v npm),$(INTEROP)/node_modules)) ## verify signatures with libraries that are not ours (Node's where it is)
 	$(BIN)/python -m tests.interop
+
+.PHONY: image
+image: $(READY) ## build the image and run it, read-only, as anybody, on SQLite and PostgreSQL (Debian; apt-get installs what is missing)
+	$(BIN)/python -m tests.image

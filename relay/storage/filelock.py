@@ -1,6 +1,7 @@
 """One process at a time writes an SQLite file."""
 
 import fcntl
+import os
 from pathlib import Path
 from typing import IO
 
@@ -25,7 +26,7 @@ class FileLock:
             file = self._path.open("ab")
         except OSError as error:
             raise DatabaseUnavailable(
-                f"cannot write beside the database, {self._path.name}: {error.strerror}"
+                f"cannot write {self._path} as user {os.geteuid()}, group {os.getegid()}: {error.strerror}"
             ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

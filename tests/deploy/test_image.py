@@ -47,9 +47,15 @@ def test_every_stage_stands_on_the_base_that_the_release_chooses() -> None:
 
 
 def test_every_installed_package_has_a_hash_and_no_build_of_its_own() -> None:
-    [install] = [run for run in values(instructions(), "RUN") if " install " in run]
+    [install] = [run for run in values(instructions(), "RUN") if "/pip " in run and " install " in run]
 
     assert {"--require-hashes", "--only-binary=:all:"} <= set(install.split())
+
+
+def test_all_of_it_belongs_to_root(final: list[Instruction]) -> None:
+    user = [name for name, _ in final].index("USER")
+
+    assert [rest for name, rest in final[user:] if name in {"RUN", "COPY", "ADD"}] == []
 
 
 def test_only_what_is_listed_enters_the_build() -> None:
