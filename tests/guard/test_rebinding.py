@@ -51,6 +51,12 @@ class World:
         await release(response)
         return response.status_code
 
+    async def registers_and_fails_to_send(self, name: str, error: type[Exception]) -> bool:
+        accepted = await self.registers(name)
+        with pytest.raises(error):
+            await self.send(name)
+        return accepted
+
     def url(self, name: str) -> str:
         return f"http://{name}:{self.inside.port}/"
 
@@ -174,9 +180,7 @@ async def test_names_that_flip_with_each_question_never_lead_inside() -> None:
 )
 async def test_one_private_answer_in_whatever_company_refuses_the_name(script: Script) -> None:
     async with world(script) as here:
-        accepted = await here.registers("a.hostile.example")
-        with pytest.raises(BlockedAddress):
-            await here.send("a.hostile.example")
+        accepted = await here.registers_and_fails_to_send("a.hostile.example", BlockedAddress)
 
         assert (accepted, here.dialled.peers) == (False, [])
 
@@ -219,9 +223,7 @@ async def test_many_public_answers_are_only_many() -> None:
 )
 async def test_a_name_without_a_usable_answer_is_not_refused_and_nowhere_dialled(script: Script) -> None:
     async with world(script) as here:
-        accepted = await here.registers("a.hostile.example")
-        with pytest.raises(NameResolutionError):
-            await here.send("a.hostile.example")
+        accepted = await here.registers_and_fails_to_send("a.hostile.example", NameResolutionError)
 
         assert (accepted, here.dialled.peers) == (True, [])
 

@@ -11,7 +11,6 @@ import httpx
 from structlog.testing import capture_logs
 
 from relay.services.work import Work
-
 from tests.relays import (
     HOOK,
     OK,
