@@ -70,13 +70,14 @@ def _validator(kind: str, api_version: str, version: str) -> Any:  # noqa: ANN40
     """`kubernetes_validate.validate` reads two megabytes of definitions for each object; this one keeps them."""
     file = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api_version)
     schema = schema_contents(f"{_folder(version)}/{kind.lower()}-{file}.json", version)
-    resources = [Resource.from_contents(schema), _definitions(version)]
-    return Draft202012Validator(schema, registry=(resources @ Registry()).crawl())
+    return Draft202012Validator(schema, registry=Resource.from_contents(schema) @ _definitions(version))
 
 
 @cache
-def _definitions(version: str) -> Resource[Any]:
-    return Resource.from_contents(schema_contents(f"{_folder(version)}/_definitions.json", version))
+def _definitions(version: str) -> Registry[Any]:
+    contents = schema_contents(f"{_folder(version)}/_definitions.json", version)
+    registry: Registry[Any] = Resource.from_contents(contents) @ Registry()
+    return registry.crawl()
 
 
 def _folder(version: str) -> str:
