@@ -13,12 +13,13 @@ from relay.api import registrations as calls
 from relay.cli import protocol
 from relay.cli.serving import KEEP_ALIVE_SECONDS
 from relay.commits import MOST_WAITING
-from relay.domain import allowances
+from relay.domain import allowances, traces
 from relay.domain.urls import MAX_CALLBACK_URL
 from relay.outside import LOOKUP_THREADS
 from relay.services import allow, poll
 from relay.settings import Settings
 from relay.storage import deliveries, redelivery
+from relay.tracing import exporter
 from relay.webhook import guard
 from tests.test_home import HOME
 
@@ -149,6 +150,13 @@ BOUNDS: Final = (
         value=f"{deliveries.MOST_LANES:,}; the next claim looks at the next ones",
         shown_by="tests/storage/test_origins.py"
         "::test_of_a_client_with_many_origins_a_claim_looks_at_some_and_the_next_at_others",
+    ),
+    Bound(
+        who=CALLER,
+        what="`tracestate` that is kept · spans that wait for the collector of traces, of a process",
+        value=f"{traces.MOST_MEMBERS} members, {traces.LONGEST_STATE} characters · {exporter.MOST_WAITING:,}; more are dropped"
+        " and counted",
+        shown_by="tests/tracing/test_exporter.py::test_what_comes_beyond_as_many_as_may_wait_is_dropped_and_counted",
     ),
     Bound(
         who=CALLER,

@@ -32,6 +32,7 @@ def registration_resource(view: RegistrationView) -> dict[str, Any]:
         metadata={},
         created_at=text(registration.created_at),
         expires_at=text(registration.expires_at),
+        trace_id=None if registration.trace is None else registration.trace.trace_id,
         task=_task(view.task, registration.kind),
         event=None if view.event is None else _event(view.event),
         delivery=None if view.delivery is None else _delivery(view.delivery),

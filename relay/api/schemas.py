@@ -127,6 +127,9 @@ class RegistrationResource(Resource):
     metadata: dict[str, Any]
     created_at: Moment
     expires_at: Moment
+    trace_id: str | None = Field(
+        description="The trace it is part of: of its `traceparent`, or one of the relay's own."
+    )
     task: TaskResource
     event: EventResource | None
     delivery: DeliveryResource | None

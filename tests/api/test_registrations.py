@@ -25,6 +25,7 @@ async def test_a_registration_is_answered_201_with_its_location(relay: RelayInHa
         "metadata": {"a": 1, "order": 7},
         "created_at": "2026-11-18T11:06:40.000Z",
         "expires_at": "2026-11-18T11:16:40.000Z",
+        "trace_id": None,
         "task": {
             "state": "watching",
             "status": None,

@@ -25,6 +25,7 @@ def registered(task: PlannedTask, state: str) -> Row:
             "metadata": {},
             "created_at": MOMENT,
             "expires_at": MOMENT,
+            "trace_id": None,
             "task": {
                 "state": "watching",
                 "status": "PENDING",

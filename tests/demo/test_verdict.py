@@ -37,6 +37,7 @@ def registration(**other: object) -> RegistrationResource:
         "metadata": {},
         "created_at": SEEN_AT,
         "expires_at": SEEN_AT,
+        "trace_id": None,
         "task": {
             "state": "succeeded",
             "status": "SUCCESS",
