@@ -12,7 +12,7 @@ RUN /opt/pip/bin/pip --python /opt/venv/bin/python --disable-pip-version-check -
       --no-compile --only-binary=:all: --require-hashes --requirement /opt/requirements.txt
 # Wheels are 130 MB, most of it debugging symbols, tests and the colours of 300 languages (tracebacks are in Python). Of
 # dependencies the bytecode is enough: tracebacks still name file and line, and the lock the release.
-RUN find /opt/venv/lib -type d -name tests -prune -exec rm -r {} + \
+RUN find /opt/venv/lib -type d \( -name tests -o -name testing \) -prune -exec rm -r {} + \
  && find /opt/venv/lib -path '*/pygments/lexers/*.py' ! -name '__init__.py' ! -name '_mapping.py' ! -name 'python.py' \
       ! -name 'special.py' -delete \
  && find /opt/venv/lib -name '*.so*' -exec strip --strip-unneeded {} + \
