@@ -21,7 +21,7 @@ from sqlalchemy.pool import StaticPool
 from relay.clock import Clock
 from relay.domain.errors import DatabaseUnavailable
 from relay.domain.instants import Instant
-from relay.storage import libpq
+from relay.storage import libpq, lost
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,11 +33,12 @@ _BUSY_SECONDS: Final = 5
 _CONNECT_SECONDS: Final = 3
 _COMMAND_SECONDS: Final = 30
 _NOTHING: Final = text("SELECT 1")
+_READ_ONLY: Final = text("SELECT CAST(current_setting('transaction_read_only') AS boolean)")
 _SERVER_TIME: Final = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
 
 
 class Database(abc.ABC):
-    """`answered_at` is when a transaction last came to its end."""
+    """`answered_at` is when a commit or a probe last came to its end."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -55,13 +56,16 @@ class Database(abc.ABC):
         return await self._finished(lambda connection: work(connection, *args, **kwargs), writing=False)
 
     async def probe(self) -> None:
-        """Raises DatabaseUnavailable where the database does not answer."""
-        await self.read(lambda connection: connection.execute(_NOTHING))
+        """Raises DatabaseUnavailable where the database does not answer, or takes no writes."""
+        if await self.read(self._refuses_writes):
+            raise DatabaseUnavailable("the database takes no writes")
+        self.answered_at = self._clock.now()
 
     async def _finished(self, work: Callable[[Connection], T], *, writing: bool) -> T:
         with _translated():
             result = await self._repeated(work, writing=writing)
-        self.answered_at = self._clock.now()
+        if writing:
+            self.answered_at = self._clock.now()
         return result
 
     async def _repeated(self, work: Callable[[Connection], T], *, writing: bool) -> T:
@@ -77,6 +81,10 @@ class Database(abc.ABC):
     @abc.abstractmethod
     async def reference_time(self) -> Instant:
         """What the clock says that `now` follows."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def _refuses_writes(connection: Connection) -> bool: ...
 
     @abc.abstractmethod
     async def close(self) -> None: ...
@@ -103,6 +111,11 @@ class SqliteDatabase(Database):
 
     async def reference_time(self) -> Instant:
         return self._clock.wall()
+
+    @staticmethod
+    def _refuses_writes(connection: Connection) -> bool:
+        connection.execute(_NOTHING)
+        return False
 
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
@@ -135,13 +148,20 @@ class PostgresDatabase(Database):
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=_CONNECT_SECONDS,
-            pool_pre_ping=True,
         )
+        lost.find_out(self._engine.sync_engine)
 
     async def reference_time(self) -> Instant:
         sent_at = self._clock.now()
         answer = await self.read(lambda connection: int(connection.scalar(_SERVER_TIME) or 0))
         return Instant(answer + (self._clock.now() - sent_at) // 2)
+
+    @staticmethod
+    def _refuses_writes(connection: Connection) -> bool:
+        refuses: bool = connection.scalar(_READ_ONLY)
+        if refuses:
+            connection.invalidate()  # the next one may lead to a server that takes them
+        return refuses
 
     async def close(self) -> None:
         await self._engine.dispose()
