@@ -52,8 +52,7 @@ def back_up(settings: Settings, file: Path) -> Done:
 
 def back_up_to_stream(settings: Settings, stream: BinaryIO) -> Done:
     """By way of a file beside SQLite's, else in TMPDIR. Raises DatabaseUnavailable and OSError."""
-    database = settings.database.file
-    folder = Path(tempfile.gettempdir()) if database is None else database.absolute().parent
+    folder = _folder(settings)
     if not folder.is_dir():
         raise DatabaseUnavailable(_NOTHING)
     with _stopped_by_sigterm(), _scratch(folder) as scratch:
@@ -72,8 +71,10 @@ def restore_file(settings: Settings, file: Path) -> Backup:
 
 
 def restore_stream(settings: Settings, stream: BinaryIO) -> Backup:
-    """By way of a file in TMPDIR. Raises CannotRestore, DatabaseUnavailable and OSError."""
-    with _stopped_by_sigterm(), _scratch(Path(tempfile.gettempdir())) as scratch:
+    """By way of such a file, too. Raises CannotRestore, DatabaseUnavailable and OSError."""
+    folder = _folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _stopped_by_sigterm(), _scratch(folder) as scratch:
         with scratch.open("wb") as file:
             shutil.copyfileobj(stream, file, _BLOCK)
         return restore_file(settings, scratch)
@@ -123,6 +124,12 @@ async def _shown(what: str) -> AsyncIterator[Told]:
             yield told
         finally:
             given_up = True
+
+
+def _folder(settings: Settings) -> Path:
+    """Where there is room for as much as the database holds."""
+    database = settings.database.file
+    return Path(tempfile.gettempdir()) if database is None else database.absolute().parent
 
 
 @contextmanager
