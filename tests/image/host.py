@@ -21,6 +21,7 @@ PACKAGES: Final[Mapping[str, str]] = {
     "aardvark-dns": "/usr/lib/podman/aardvark-dns",
     "iptables": "/usr/sbin/iptables",
     "mmdebstrap": "/usr/bin/mmdebstrap",
+    "gpg": "/usr/bin/gpg",  # mmdebstrap asks it which key signs the suite
 }
 """Debian's packages, and a file of each."""
 
