@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from helm_python import HelmRenderError, HelmValuesError
 
-from tests.deploy.chart import CHART, CREDENTIALS, POSTGRES, SPLIT, SQLITE, Manifest, kinds, render
+from tests.deploy.chart import CHART, CREDENTIALS, SQLITE, Manifest, kinds, render
+from tests.deploy.refusals import OWNED_SETTINGS, SECRET_SETTINGS, WRONG_TOGETHER
 
 
 @pytest.mark.parametrize(
@@ -92,135 +93,7 @@ def test_no_level_of_the_charts_own_takes_a_key_it_does_not_know() -> None:
     assert _open(schema) == []
 
 
-BACKLOG = {"kind": "backlog", "backlog": {"prometheus": "http://prometheus:9090"}}
-WIDE = {"ipBlock": {"cidr": "169.254.0.0/16"}}
-
-
-@pytest.mark.parametrize(
-    ("values", "reason"),
-    [
-        ({}, "^.*existingSecret: the relay has no credential"),
-        (SQLITE | {"secrets": CREDENTIALS}, "both set"),
-        ({"secrets": CREDENTIALS, "database": {"kind": "postgres"}}, "RELAY_DATABASE__URL is missing"),
-        ({"secrets": CREDENTIALS | {"RELAY_DATABASE__URL": "x"}}, "needs database.kind postgres"),
-        (SQLITE | {"replicas": 2}, "replicas: a SQLite file has one writer"),
-        (SQLITE | {"autoscaling": {"kind": "cpu"}}, "autoscaling.kind: cpu wants more replicas"),
-        (SQLITE | {"autoscaling": BACKLOG}, "autoscaling.kind: backlog wants more replicas"),
-        (SQLITE | {"split": {"enabled": True}}, "split.enabled: a SQLite file has one process"),
-        (
-            POSTGRES | {"split": {"api": {"replicas": 2}}},
-            "split.api: is not read while split.enabled is false",
-        ),
-        (
-            POSTGRES | {"terminationGracePeriodSeconds": 25},
-            r"must exceed shutdown\.preStopSeconds \+ shutdown\.drainSeconds, which is 25",
-        ),
-        (POSTGRES | {"shutdown": {"drainSeconds": 40}}, "which is 45"),
-        (POSTGRES | {"shutdown": {"preStopSeconds": 20}}, "which is 40"),
-        (
-            POSTGRES | {"autoscaling": {"kind": "cpu", "minReplicas": 4, "maxReplicas": 3}},
-            "minReplicas 4 is above maxReplicas 3",
-        ),
-        (
-            POSTGRES | {"autoscaling": {"kind": "cpu", "cpuPercent": None}},
-            "autoscaling.cpuPercent: kind cpu needs",
-        ),
-        (
-            POSTGRES | {"autoscaling": {"kind": "cpu"}, "resources": {"requests": {"cpu": None}}},
-            "resources.requests.cpu: autoscaling.cpuPercent is a share of it",
-        ),
-        (POSTGRES | {"autoscaling": {"kind": "backlog"}}, "autoscaling.backlog.prometheus: KEDA reads"),
-        (
-            POSTGRES | {"autoscaling": {"kind": "backlog", "backlog": {"perReplica": None}}},
-            "autoscaling.backlog.perReplica: say for how many",
-        ),
-        (
-            SPLIT | {"autoscaling": BACKLOG},
-            "split.api.autoscaling.kind: the API's pods do not work off the backlog",
-        ),
-        (POSTGRES | {"podDisruptionBudget": {"maxUnavailable": 0}}, "maxUnavailable: 0 allows no disruption"),
-        (
-            POSTGRES | {"podDisruptionBudget": {"maxUnavailable": "0%"}},
-            "maxUnavailable: 0 allows no disruption",
-        ),
-        (
-            POSTGRES | {"podDisruptionBudget": {"minAvailable": 3}},
-            "minAvailable: 3 of 3 pods allows no disruption",
-        ),
-        (
-            POSTGRES | {"podDisruptionBudget": {"minAvailable": "90%"}},
-            "minAvailable: 90% of 3 pods allows no disruption",
-        ),
-        (
-            POSTGRES | {"podDisruptionBudget": {"minAvailable": 2}, "autoscaling": {"kind": "cpu"}},
-            "minAvailable: 2 of 2 pods allows no disruption",
-        ),
-        (
-            SPLIT | {"split": {"enabled": True, "worker": {"podDisruptionBudget": {"minAvailable": 3}}}},
-            r"split\.worker\.podDisruptionBudget\.minAvailable: 3 of 3",
-        ),
-        (
-            POSTGRES | {"podDisruptionBudget": {"maxUnavailable": None}},
-            "says neither maxUnavailable nor minAvailable",
-        ),
-        (
-            SQLITE | {"podDisruptionBudget": {"minAvailable": 1}},
-            "minAvailable: 1 of 1 pods allows no disruption",
-        ),
-        (POSTGRES | {"ingress": {"enabled": True}}, "ingress.hosts: name at least one"),
-        (
-            POSTGRES | {"ingress": {"enabled": True, "hosts": ["a.example"], "paths": []}},
-            "ingress.paths: the Ingress leads nowhere",
-        ),
-        (POSTGRES | {"httpRoute": {"enabled": True}}, "httpRoute.parentRefs: name the Gateway"),
-        (
-            POSTGRES | {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}], "paths": []}},
-            "httpRoute.paths: the route leads nowhere",
-        ),
-        (
-            SQLITE | {"callbacks": {"inCluster": {"namespaces": ["shop"]}}},
-            "callbacks.inCluster.serviceCIDR: the relay's guard needs it",
-        ),
-        (
-            SQLITE | {"callbacks": {"inCluster": {"serviceCIDR": "10.96.0.0/12", "ports": [80]}}},
-            "callbacks.inCluster: the NetworkPolicy needs to know",
-        ),
-        (
-            SQLITE
-            | {"callbacks": {"inCluster": {"http": True}}, "config": {"callbacks": {"allow_http": "never"}}},
-            "never contradicts callbacks.inCluster.http",
-        ),
-        (
-            SQLITE | {"networkPolicy": {"dns": {"to": [WIDE]}}},
-            r"networkPolicy.dns.to: 169\.254\.0\.0/16 contains",
-        ),
-        (
-            POSTGRES | {"networkPolicy": {"database": {"to": [{"ipBlock": {"cidr": "fd00:ec2:0::/48"}}]}}},
-            "networkPolicy.database.to: fd00:ec2:0::/48 contains fd00:ec2::254/128",
-        ),
-        (
-            POSTGRES | {"networkPolicy": {"extraEgress": [{"ports": [{"port": 4318}]}]}},
-            r"networkPolicy.extraEgress\[0\].to: a rule without it leads anywhere",
-        ),
-        (
-            POSTGRES | {"networkPolicy": {"extraEgress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]}},
-            r"networkPolicy.extraEgress\[0\].to: 0\.0\.0\.0/0 contains 169\.254\.169\.254/32",
-        ),
-        (
-            SQLITE | {"extraEnv": [{"name": "RELAY_API_TOKENS", "value": "x"}]},
-            r"extraEnv\[0\]: RELAY_API_TOKENS is a secret",
-        ),
-        (
-            SQLITE | {"extraEnv": [{"name": "A", "value": "1"}, {"name": "DSN", "value": "db://u:p@host"}]},
-            r"extraEnv\[1\]: DSN is a secret",
-        ),
-        (
-            SQLITE | {"extraEnv": [{"name": "RELAY_ROLE", "value": "api"}]},
-            "RELAY_ROLE is set by split.enabled",
-        ),
-        (SQLITE | {"extraEnv": [{"name": "RELAY_SECRETS_DIR", "value": "/x"}]}, "is set by secretsAs"),
-    ],
-)
+@pytest.mark.parametrize(("values", "reason"), WRONG_TOGETHER)
 def test_values_that_are_wrong_together_are_refused_with_the_reason(values: Manifest, reason: str) -> None:
     with pytest.raises(HelmRenderError, match=reason):
         render(values)
@@ -240,34 +113,13 @@ def test_named_clients_need_no_default_one() -> None:
     assert "Secret" in kinds(manifests)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"api_tokens": "x"},
-        {"camb_api_key": "x"},
-        {"signing_secrets": ["x"]},
-        {"clients": {"acme": {"callback_headers": [{"origin": "https://a.example", "value": "x"}]}}},
-        {"clients": {"acme": {"default_kind": "whsec_Y2FuYXJ5"}}},
-        {"clients": {"acme": {"default_kind": "Bearer x"}}},
-        {"camb": {"base_url": "https://user:password@camb.example"}},
-    ],
-)
+@pytest.mark.parametrize("config", SECRET_SETTINGS)
 def test_a_secret_among_the_settings_is_refused(config: Manifest) -> None:
     with pytest.raises(HelmRenderError, match="is a secret and a ConfigMap is not"):
         render(SQLITE | {"config": config})
 
 
-@pytest.mark.parametrize(
-    ("config", "owner"),
-    [
-        ({"role": "worker"}, "split.enabled"),
-        ({"server": {"port": 8000}}, "service.port"),
-        ({"server": {"operations_port": 9090}}, "operationsPort"),
-        ({"server": {"drain": "PT1M"}}, "shutdown.drainSeconds"),
-        ({"database": {"url": "postgresql://relay"}}, "database.urlSecret"),
-        ({"database": {"migrate_at_start": True}}, "database.migration"),
-    ],
-)
+@pytest.mark.parametrize(("config", "owner"), OWNED_SETTINGS)
 def test_a_setting_that_the_chart_owns_is_refused_with_its_owner(config: Manifest, owner: str) -> None:
     with pytest.raises(HelmRenderError, match=owner):
         render(SQLITE | {"config": config})
