@@ -19,6 +19,7 @@ def main() -> int:
         {"lint": renders.lint, "renders": lambda: renders.render(rendered.append)},
         {
             "policy": lambda: policy.hold([each for each in rendered if each.kubernetes == KUBERNETES[-1]]),
+            "templates": lambda: renders.covered(rendered),
             "schemas": lambda: schemas.hold(rendered),
             "custom resources": lambda: customs.hold(rendered),
             "guards": guards.reach,

@@ -1,6 +1,7 @@
 """Each shape through both Helms' commands, as an operator's would be."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from tests.deploy.checks.tools import HELM_3, HELM_4, HELMS, Helm
 
 REFUSED: Final = "1.29"
 """The Kubernetes before the first whose containers can sleep in preStop."""
+SOURCE: Final = re.compile(r"^# Source: [^/]+/(.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,16 @@ def render(keep: Callable[[Rendered], None]) -> Looking:
     return (
         f"{len(files())} shapes for {len(KUBERNETES)} versions of Kubernetes, alike with each Helm and twice"
     )
+
+
+def covered(renders: Sequence[Rendered]) -> Looking:
+    """Whether some shape renders each template: what none does is held to nothing."""
+    rendered = {source for each in renders for source in SOURCE.findall(each.text)}
+    templates = sorted(str(file.relative_to(CHART)) for file in (CHART / "templates").rglob("*.yaml"))
+    for template in templates:
+        if template not in rendered:
+            yield f"{template}: no values in helm/ci render it"
+    return f"each of {len(templates)} is rendered by some shape"
 
 
 def older() -> Looking:

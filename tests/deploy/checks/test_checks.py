@@ -1,7 +1,7 @@
 import pytest
 
 from relay.clock import Clock
-from tests.deploy.checks import customs, guards, policy, typos
+from tests.deploy.checks import customs, guards, policy, renders, typos
 from tests.deploy.checks.policy import Failed, Skip
 from tests.deploy.checks.steps import Looking, passed
 
@@ -52,6 +52,10 @@ def test_policy_leaves_out_what_it_must_and_nothing_else(
     failed: list[Failed], skips: list[Skip], wrong: list[str]
 ) -> None:
     assert list(policy.against(failed, skips)) == wrong
+
+
+def test_a_template_that_no_shape_renders_is_named() -> None:
+    assert next(renders.covered([])) == "templates/autoscaling.yaml: no values in helm/ci render it"
 
 
 def test_every_refusal_of_a_template_is_read_as_what_it_says() -> None:
