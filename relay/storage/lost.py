@@ -46,5 +46,5 @@ def _failed(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def _driver(connection: DBAPIConnection) -> Any:  # noqa: ANN401 - SQLAlchemy's adapter of asyncpg has no type of its own
+def _driver(connection: DBAPIConnection) -> Any:  # noqa: ANN401 - the adapter of asyncpg has no type of its own
     return connection
