@@ -233,6 +233,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "due_age": ("queue",),
     "held": ("queue",),
     "in_flight": ("queue",),
+    "spans": ("result",),
     "clock_skew": (),
     "clock_halted": (),
     "watching_under_terminal": (),

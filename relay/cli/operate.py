@@ -2,13 +2,12 @@
 # ruff: noqa: PLC0415 - as the line above says
 
 import secrets
-import signal
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from relay import __version__
-from relay.cli import exits, keep
+from relay.cli import exits, keep, leave_when_told
 from relay.cli.console import ConfigFile, SecretsDir, err, fail, out, read_settings, refuse
 
 app = typer.Typer(
@@ -39,10 +38,6 @@ def relay(
     pass
 
 
-def _leave(_number: int, _frame: object) -> NoReturn:
-    raise SystemExit
-
-
 @app.command()
 def serve(
     config: ConfigFile = None,
@@ -59,10 +54,7 @@ def serve(
 
     A second one waits for nothing, loses nothing, and exits 130.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(
-            number, _leave
-        )  # a container's first process is sent no signal that it does not ask for
+    leave_when_told()
     import asyncio
 
     import uvloop

@@ -207,6 +207,7 @@ def environment(neighbours: Neighbours, database_url: str, **more: str) -> dict[
         "POLLING__MIN_PACE": "PT0.2S",
         "POLLING__MAX_PACE": "PT0.5S",
         "DELIVERY__RETRY_SCHEDULE": "PT0.2S,PT0.2S,PT0.2S",
+        "DELIVERY__PAUSE_WITHOUT_RETRY_AFTER": "PT0.2S",
         **more,
     }
     return {f"RELAY_{name}": value for name, value in variables.items()}
