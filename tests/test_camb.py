@@ -255,7 +255,7 @@ async def test_an_answer_of_any_shape_costs_one_poll(
     wire: AiohttpTransport, raw: Answer, result: PollResult
 ) -> None:
     async with listening(raw) as server:
-        found = await asyncio.wait_for(ask(client(wire, deadline=500 * MILLISECOND), server), 5)
+        found = await asyncio.wait_for(ask(client(wire, deadline=500 * MILLISECOND), server), 10)
 
     assert found.result is result
     assert len(server.received) == 1

@@ -16,6 +16,8 @@ AAAA: Final = 28
 
 _ANSWER: Final = 0x8180
 _POINTER: Final = 0xC0
+_GIVE_UP: Final = b"no answer"
+"""In the place of a time to wait for, which a busy machine would make too short for an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,7 @@ def bytes_of(data: bytes) -> Script:
 
 
 def silent(query: Query) -> None:
-    """No answer."""
+    """No answer: the resolver, told that none will come, gives up at once."""
 
 
 class DnsServer(asyncio.DatagramProtocol):
@@ -109,17 +111,15 @@ class DnsServer(asyncio.DatagramProtocol):
         self.asked[name, kind] += 1
         script = self._zone.get(name) or self._zone[name.partition(".")[2]]
         answer = script(query)
-        if answer is not None:
-            assert self._transport is not None
-            self._transport.sendto(answer, peer)
+        assert self._transport is not None
+        self._transport.sendto(_GIVE_UP if answer is None else answer, peer)
 
 
 class Resolver:
     """A Lookup: asks for A and AAAA, and takes each address there is, whoever's it is said to be."""
 
-    def __init__(self, server: tuple[str, int], patience: float = 0.2) -> None:
+    def __init__(self, server: tuple[str, int]) -> None:
         self._server = server
-        self._patience = patience
         self._number = 0
 
     async def __call__(self, name: str) -> tuple[str, ...]:
@@ -137,14 +137,13 @@ class Resolver:
             sock.settimeout(0)
             await loop.sock_connect(sock, self._server)
             await loop.sock_sendall(sock, question + struct.pack("!2H", type_, 1))
+            answer = await loop.sock_recv(sock, 65_535)
+            if answer == _GIVE_UP:
+                raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+            if not answer.startswith(number):
+                return []
             try:
-                async with asyncio.timeout(self._patience):
-                    answer = await loop.sock_recv(sock, 65_535)
-                if not answer.startswith(number):
-                    return []
                 return _addresses_in(answer)
-            except TimeoutError:
-                raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution") from None
             except (struct.error, IndexError, ValueError):
                 raise socket.gaierror(socket.EAI_FAIL, "Non-recoverable failure in name resolution") from None
 

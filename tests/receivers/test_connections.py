@@ -67,7 +67,7 @@ async def test_a_connection_cut_before_the_answer_is_a_failure_sent_once(
     caller: Caller, said: Answer, outcomes: tuple[Unreachable, ...]
 ) -> None:
     async with listening(said) as server:
-        attempt = await asyncio.wait_for(caller.call(server.origin), 3)
+        attempt = await asyncio.wait_for(caller.call(server.origin), 10)
 
     assert attempt.outcome in outcomes
     assert len(server.received) == 1
@@ -83,7 +83,7 @@ CUT_AFTER_THE_HEAD: Final[dict[str, Answer]] = {
 @pytest.mark.parametrize("said", CUT_AFTER_THE_HEAD.values(), ids=CUT_AFTER_THE_HEAD)
 async def test_a_connection_cut_after_the_head_takes_no_2xx_back(caller: Caller, said: Answer) -> None:
     async with listening(said) as server:
-        attempt = await asyncio.wait_for(caller.call(server.origin), 3)
+        attempt = await asyncio.wait_for(caller.call(server.origin), 10)
 
     assert (attempt.outcome, attempt.answer) == (Accepted(http_status=200), b"ok")
 

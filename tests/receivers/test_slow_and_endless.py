@@ -16,7 +16,7 @@ NOT_HTTP: Final = Unreachable(failure=Failure.PROTOCOL, detail="the answer was n
 KEPT: Final = 4_096
 IN_BUFFERS: Final = 32_000_000
 """More than the system and both ends of a connection hold for a reader that has stopped."""
-WITHIN: Final = 5.0
+WITHIN: Final = 10.0
 
 OK: Final = b"HTTP/1.1 200 OK\r\n\r\n"
 BROKEN: Final = b"HTTP/1.1 500 Broken\r\n\r\n"

@@ -114,7 +114,7 @@ async def during_the_handshake(caller: Caller, *, hang: bool, said: bytes = b"")
 
     async with await asyncio.start_server(spoil, HOME, 0) as server:
         port = server.sockets[0].getsockname()[1]
-        attempt = await asyncio.wait_for(caller.call(f"https://{NAME}:{port}/"), 5)
+        attempt = await asyncio.wait_for(caller.call(f"https://{NAME}:{port}/"), 10)
         over.set()
     assert isinstance(attempt.outcome, Unreachable)
     return attempt.outcome

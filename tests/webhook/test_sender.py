@@ -267,7 +267,7 @@ async def test_the_beginning_of_the_answer_is_kept(wire: GuardedTransport) -> No
 async def test_an_endless_answer_is_cut_and_changes_nothing(wire: GuardedTransport) -> None:
     async with listening(pouring(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536)) as server:
         attempt = await sender(wire).send(to(server))
-        await asyncio.wait_for(server.hung_up.wait(), 5)
+        await asyncio.wait_for(server.hung_up.wait(), 10)
 
     assert attempt.outcome == Accepted(http_status=200)
     assert attempt.answer == b"x" * 4096
@@ -276,7 +276,7 @@ async def test_an_endless_answer_is_cut_and_changes_nothing(wire: GuardedTranspo
 async def test_a_body_that_drips_past_the_deadline_changes_nothing(wire: GuardedTransport) -> None:
     async with listening(dripping(b"HTTP/1.1 200 OK\r\n\r\n")) as server:
         attempt = await sender(wire, deadline=300 * MILLISECOND).send(to(server))
-        await asyncio.wait_for(server.hung_up.wait(), 5)
+        await asyncio.wait_for(server.hung_up.wait(), 10)
 
     assert attempt.outcome == Accepted(http_status=200)
     assert set(attempt.answer) == {ord("x")}
@@ -391,12 +391,12 @@ async def test_only_what_the_url_itself_says_is_blocked_for_good(url: str, *, fi
 async def test_cancelling_an_attempt_cancels_it(wire: GuardedTransport) -> None:
     async with listening(hanging(b"HTTP/1.1 200 OK\r\n\r\nabc")) as server:
         attempt = asyncio.create_task(sender(wire).send(to(server)))
-        await asyncio.wait_for(server.arrived.wait(), 5)
+        await asyncio.wait_for(server.arrived.wait(), 10)
         attempt.cancel()
         with pytest.raises(asyncio.CancelledError):
             await attempt
         server.ended.set()
-        await asyncio.wait_for(server.hung_up.wait(), 5)
+        await asyncio.wait_for(server.hung_up.wait(), 10)
 
 
 async def test_connections_to_one_callback_are_kept(wire: GuardedTransport) -> None:
