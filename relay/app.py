@@ -72,6 +72,7 @@ class Relay:
         self.clients = settings.clients_by_name()
         self.clock = clock
         self.metrics = Metrics()
+        self.metrics.build_info.labels(__version__, settings.role).set(1)
         self.draining = False
         self._drain_until = Instant(0)
         self._outside = outside

@@ -24,6 +24,8 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        self.build_info = gauge("build_info", "1, with what runs here.", "version", "role")
+        self.not_ready = gauge("not_ready", "1 for each reason not to be ready.", "reason")
         self.registrations = counter(
             "registrations", "Registrations asked for, by what became of them.", "result"
         )
@@ -61,6 +63,9 @@ class Metrics:
         self.origins = gauge("origins", "Callback origins that are held back, by state.", "state")
         self.waiting_for_origin = gauge(
             "waiting_for_origin", "Deliveries that are due and wait for their origin's pause to end."
+        )
+        self.keys_paused = gauge(
+            "keys_paused", "CAMB keys that were paused and have not answered well since."
         )
         self.held = gauge("held", "Lanes with unfinished work of clients that are not configured.", "queue")
         self.spans = counter("spans", "Spans of traces, by what became of them.", "result")

@@ -209,6 +209,8 @@ def test_no_field_makes_a_log_line_fail_or_breaks_it_in_two(value: object) -> No
 
 
 LABELS: dict[str, tuple[str, ...]] = {
+    "build_info": ("version", "role"),
+    "not_ready": ("reason",),
     "registrations": ("result",),
     "polls": ("kind", "result"),
     "polls_saved": (),
@@ -224,6 +226,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "replayed": (),
     "origins": ("state",),
     "waiting_for_origin": (),
+    "keys_paused": (),
     "attempt_logs_lost": (),
     "commit_seconds": ("writes",),
     "commit_size": ("writes",),

@@ -1,6 +1,7 @@
 """/livez, /readyz and /metrics: for the platform, without a token."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -38,6 +39,8 @@ class Health:
         self._clock = clock
         self._draining = draining
         self._worked = max(RECENT, Span(2 * tick))
+        for name in self._grounds():
+            metrics.not_ready.labels(name).set_function(partial(self._is_reason, name))
 
     async def live(self, _request: Request) -> Response:
         return Response(b'{"status":"ok"}', media_type="application/json")
@@ -52,13 +55,22 @@ class Health:
 
     def reasons(self) -> list[str]:
         """Why not ready; empty when ready."""
+        return [words for words in self._grounds().values() if words is not None]
+
+    def _is_reason(self, name: str) -> bool:
+        return self._grounds()[name] is not None
+
+    def _grounds(self) -> dict[str, str | None]:
+        """What could be a reason, by a name that metrics bear; in words where it is one."""
         now = self._clock.now()
         looked_since = now - self._worked
-        reasons = [
-            f"{work.name}: not looked at lately" for work in self._works if work.ticked_at < looked_since
-        ]
-        if self._database.answered_at < now - RECENT:
-            reasons.append("database: no answer lately")
-        if self._draining():
-            reasons.append("draining")
-        return reasons
+        idle = {
+            work.name: f"{work.name}: not looked at lately" if work.ticked_at < looked_since else None
+            for work in self._works
+        }
+        lost = self._database.answered_at < now - RECENT
+        return {
+            **idle,
+            "database": "database: no answer lately" if lost else None,
+            "draining": "draining" if self._draining() else None,
+        }

@@ -10,7 +10,7 @@ import structlog
 
 from relay.clock import Clock
 from relay.domain.clients import Client
-from relay.domain.deliveries import Attempt, Dead, Delivered, Retry, RetryPolicy
+from relay.domain.deliveries import Attempt, Dead, DeadReason, Delivered, Retry, RetryPolicy
 from relay.domain.envelope import test_body
 from relay.domain.errors import Overloaded
 from relay.domain.ids import RANDOM_BITS, EventId, test_event_id
@@ -70,6 +70,8 @@ class Delivering(Work[ClaimedDelivery]):
         self._rng = rng
         self._tracer = tracer
         self._tests: Counter[str] = Counter()
+        for reason in DeadReason:  # what begins with its first increase seems never to have increased
+            metrics.dead.labels(reason)
 
     async def test(self, client: Client, url: CallbackUrl) -> tuple[EventId, Attempt]:
         """Send one signed `relay.test`, which is stored nowhere, takes a slot and moves no lane. Raises Overloaded."""

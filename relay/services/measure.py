@@ -10,7 +10,7 @@ from relay.clock import Clock
 from relay.domain.clients import Client
 from relay.domain.deliveries import DeadReason
 from relay.domain.errors import DatabaseUnavailable
-from relay.domain.instants import SECOND, Instant, Span, seconds
+from relay.domain.instants import HOUR, SECOND, Instant, Span, seconds
 from relay.domain.lanes import LaneName, OriginState, client_of, origin_of
 from relay.storage import lanes, lists
 from relay.storage.engine import Database
@@ -23,6 +23,9 @@ MOST_DEAD_COUNTED: Final = 100_000
 """For each reason; beyond that the gauge is a lower bound."""
 BEHIND: Final = Span(10 * SECOND)
 """How long a task may be due before the log says that polls queue."""
+IDLE: Final = HOUR
+"""After a pause that ended so long ago a key has nothing to ask, and does not count as paused for ever."""
+_HELD_BACK: Final = tuple(state for state in OriginState if state is not OriginState.OPEN)
 
 _log = structlog.get_logger()
 
@@ -47,6 +50,7 @@ class Measuring:
                 held = await self._database.read(queue.count_held, self._clients.keys())
                 self._gauge(name, claimable, due, held, now)
             await self._measure_origins(now)
+            await self._measure_keys(now)
             for reason in DeadReason:
                 dead = await self._database.read(lists.count_dead, reason, MOST_DEAD_COUNTED)
                 self._metrics.standing_dead.labels(reason).set(dead)
@@ -57,11 +61,17 @@ class Measuring:
         held_back = await self._database.read(lanes.held_back, now)
         origins = {name: lane for name, lane in held_back.items() if origin_of(name)}
         states = Counter(lane.state(now) for lane in origins.values())
-        for state in OriginState:
+        for state in _HELD_BACK:
             self._metrics.origins.labels(state).set(states[state])
         closed = [DueLane(lane=name, oldest=now) for name, lane in origins.items() if not lane.room(1, now)]
         waiting = await self._database.read(DELIVERIES.count_due, closed[:MOST_COUNTED], now)
         self._metrics.waiting_for_origin.set(waiting)
+
+    async def _measure_keys(self, now: Instant) -> None:
+        names = {client.key_lane for client in self._clients.values()}
+        known = (await self._database.read(lanes.read, names)).values()
+        failing = [lane for lane in known if lane.failures and now < lane.paused_until + IDLE]
+        self._metrics.keys_paused.set(len(failing))
 
     def _claimable(self, lane: LaneName, paused: Collection[LaneName]) -> bool:
         """Whether a lane that has due work waits for us alone."""

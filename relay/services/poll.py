@@ -69,6 +69,8 @@ class Polling(Work[ClaimedPoll]):
         self._rng = rng
         self._tracer = announcing.tracer
         self._words: set[str] = set()
+        for kind in KINDS:  # what begins with its first increase seems never to have increased
+            metrics.polls.labels(kind, PollResult.UNAUTHORIZED)
 
     def _may_claim(self) -> bool:
         return not self._draining and not self._committer.stuck

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import httpx
 
+from relay import __version__
 from relay.app import create_operations_app
 from tests.api.problems import problem
 from tests.relays import RelayInHand, open_relay, settings_for, sqlite_url
@@ -87,3 +88,24 @@ async def test_health_moves_to_a_port_of_its_own_where_one_is_set(tmp_path: Path
     assert [answer.status_code for answer in moved] == [404] * 3
     assert [answer.status_code for answer in there] == [200] * 3
     problem(not_there, 404)
+
+
+async def test_metrics_name_what_keeps_it_from_being_ready(relay: RelayInHand) -> None:
+    def not_ready() -> set[str]:
+        names = ("tasks", "deliveries", "database", "draining")
+        return {name for name in names if relay.metric("relay_not_ready", reason=name)}
+
+    exposed = (await relay.api.get("/metrics")).text
+    at_first = not_ready()
+    relay.hands.advance(120.1)
+    later = not_ready()
+    relay.relay.begin_drain()
+
+    assert 'relay_not_ready{reason="database"} 0.0' in exposed
+    assert at_first == set()
+    assert later == {"tasks", "deliveries", "database"}
+    assert not_ready() == {"tasks", "deliveries", "database", "draining"}
+
+
+async def test_metrics_say_what_runs_here(relay: RelayInHand) -> None:
+    assert relay.metric("relay_build_info", version=__version__, role="all") == 1

@@ -172,5 +172,6 @@ async def test_no_label_ever_holds_what_a_caller_or_a_stranger_chose(relay: Rela
     families = list(text_string_to_metric_families(exposition))
     labels = {label for family in families for sample in family.samples for label in sample.labels}
     assert "canary" not in exposition
-    assert labels <= {"result", "kind", "of", "type", "outcome", "reason", "writes", "work", "queue", "le"}
+    work = {"result", "kind", "of", "type", "outcome", "reason", "writes", "work", "queue", "le"}
+    assert labels <= work | {"version", "role"}
     assert all(family.name.startswith("relay_") for family in families)
