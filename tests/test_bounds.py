@@ -14,11 +14,13 @@ from relay.cli import protocol
 from relay.cli.serving import KEEP_ALIVE_SECONDS
 from relay.commits import MOST_WAITING
 from relay.domain import allowances, traces
+from relay.domain.instants import SECOND
 from relay.domain.urls import MAX_CALLBACK_URL
 from relay.outside import LOOKUP_THREADS
-from relay.services import allow, poll
+from relay.services import allow, poll, spans
 from relay.settings import Settings
 from relay.storage import deliveries, redelivery
+from relay.traces import FLUSH_SECONDS
 from relay.tracing import exporter
 from relay.webhook import guard
 from tests.test_home import HOME
@@ -59,6 +61,7 @@ def length(span: timedelta | float) -> str:
 CALLER: Final = "caller"
 CAMB: Final = "CAMB"
 RECEIVER: Final = "receiver"
+COLLECTOR: Final = "collector"
 SHORTEST: Final = length(float(schemas.SHORTEST_EXPIRY))
 LONGEST: Final = length(float(schemas.LONGEST_EXPIRY))
 
@@ -153,10 +156,9 @@ BOUNDS: Final = (
     ),
     Bound(
         who=CALLER,
-        what="`tracestate` that is kept · spans that wait for the collector of traces, of a process",
-        value=f"{traces.MOST_MEMBERS} members, {traces.LONGEST_STATE} characters · {exporter.MOST_WAITING:,}; more are dropped"
-        " and counted",
-        shown_by="tests/tracing/test_exporter.py::test_what_comes_beyond_as_many_as_may_wait_is_dropped_and_counted",
+        what="`tracestate` that is kept",
+        value=f"{traces.MOST_MEMBERS} members, {traces.LONGEST_STATE} characters",
+        shown_by="tests/domain/test_traces.py::test_a_long_tracestate_loses_its_longest_members_first_and_then_its_last",
     ),
     Bound(
         who=CALLER,
@@ -231,6 +233,25 @@ BOUNDS: Final = (
         value=f"{transport.MAX_IDLE:,}, {length(transport.KEEP_ALIVE_SECONDS)} each · {transport.MAX_DNS_CACHE:,},"
         f" {length(transport.DNS_CACHE_SECONDS)} each; of http, https and CAMB alike",
         shown_by="tests/api/test_growth.py::test_only_so_many_connections_are_kept_idle",
+    ),
+    Bound(
+        who=COLLECTOR,
+        what="spans that wait, of a process · in a request · links of a poll's",
+        value=f"{exporter.MOST_WAITING:,}; more are dropped and counted · {exporter.MOST_AT_ONCE} · {spans.MOST_LINKS}",
+        shown_by="tests/tracing/test_exporter.py::test_what_comes_beyond_as_many_as_may_wait_is_dropped_and_counted",
+    ),
+    Bound(
+        who=COLLECTOR,
+        what="its answer · how long a stop waits for it",
+        value=f"{size(exporter.LONGEST_ANSWER)} within {length(exporter.DEADLINE / SECOND)} · {length(FLUSH_SECONDS)}",
+        shown_by="tests/tracing/test_exporter.py::test_an_endless_answer_is_cut_and_is_still_a_yes",
+    ),
+    Bound(
+        who=COLLECTOR,
+        what="a pause after trouble · one that it asks for by `Retry-After`",
+        value=f"{length(exporter.FIRST_PAUSE / SECOND)}, doubled up to {length(exporter.LONGEST_PAUSE / SECOND)}"
+        f" · {length(exporter.LONGEST_ASKED / SECOND)} at most",
+        shown_by="tests/tracing/test_exporter.py::test_pauses_double_up_to_a_minute",
     ),
 )
 

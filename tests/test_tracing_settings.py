@@ -1,5 +1,6 @@
 """`[tracing]`: what is taken, what is refused, and that no header is ever repeated."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from relay.settings import ConfigurationError, Settings, load_settings
 from relay.settings.tracing import TracingSettings
+from tests.relays import sqlite_url
 
 CANARY = "canary"
 WITHOUT_OPENTELEMETRY = """
@@ -23,6 +25,27 @@ try:
     load(RELAY_TRACING__ENDPOINT="http://collector:4318")
 except ConfigurationError as refused:
     print(*refused.problems)
+"""
+RUNNING = """
+import asyncio, random, sys
+from pathlib import Path
+import httpx
+from relay.app import Relay, create_app
+from relay.clock import system_clock
+from relay.outside import Outside
+from relay.settings import load_settings
+async def main():
+    settings = load_settings(config=None, secrets_dir=None, environ=ENVIRON, cwd=Path())
+    relay = Relay(settings, Outside.real(settings), clock=system_clock(), rng=random.Random(1))
+    async with relay, httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(relay)), base_url="http://relay.test"
+    ) as api:
+        answer = await api.post("/v1/registrations", json={}, headers={
+            "authorization": "Bearer token-of-it", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"
+        })
+    return answer.status_code
+status = asyncio.run(main())
+print(status, *sorted({name.partition(".")[0] for name in sys.modules} & {"google", "opentelemetry"}))
 """
 
 
@@ -109,6 +132,35 @@ def test_without_the_extra_an_endpoint_is_refused_with_what_to_install(tmp_path:
         "None",
         "RELAY_TRACING__ENDPOINT: traces need a library that is not installed: pip install camb-relay[otel]",
     ]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "imported"),
+    [({}, []), ({"RELAY_TRACING__ENDPOINT": "http://127.0.0.1:1"}, ["google", "opentelemetry"])],
+    ids=["off", "on"],
+)
+def test_a_relay_that_runs_without_a_collector_has_imported_nothing_of_opentelemetry(
+    tmp_path: Path, sqlite_template: Path, endpoint: dict[str, str], imported: list[str]
+) -> None:
+    shutil.copy(sqlite_template, tmp_path)
+    environ = {
+        "RELAY_API_TOKENS": "token-of-it",
+        "RELAY_CAMB_API_KEY": CANARY,
+        "RELAY_SIGNING_SECRETS": "whsec_Y2FuYXJ5LXNpZ25pbmctc2VjcmV0LTI0",
+        "RELAY_DATABASE__URL": sqlite_url(tmp_path),
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-c", f"ENVIRON = {environ | endpoint}{RUNNING}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].split() == ["422", *imported]
 
 
 def test_callback_headers_cannot_take_the_trace_s_place(tmp_path: Path) -> None:

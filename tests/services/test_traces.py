@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from relay.domain.instants import SECOND
+from relay.services.spans import MOST_LINKS
 from tests.relays import (
     FAILING,
     HOOK,
@@ -198,6 +199,17 @@ async def test_a_poll_stands_under_the_oldest_registration_that_is_traced_and_is
         ("c" * 32, second[-16:], requests[1].span_id, (poll.span_id,)),
     }
     assert untraced[-16:] not in {span.parent for span in named(spans, "attempt")}
+
+
+async def test_a_poll_is_linked_to_so_many_others_and_no_more(traced: Traced) -> None:
+    traced.relay.world.task("task-1", PENDING, SUCCESS)
+    for number in range(MOST_LINKS + 2):
+        await traced.register(hook=f"https://hooks.test/{number}")
+
+    await traced.relay.pass_to_next("tasks")
+
+    *_, last = named(await traced.spans(), "poll")
+    assert len(last.links) == MOST_LINKS
 
 
 async def test_an_unsampled_trace_is_handed_on_as_it_came_and_makes_no_span(traced: Traced) -> None:

@@ -19,7 +19,7 @@ from relay.tracing.otlp import Codec
 from relay.tracing.spans import Span, SpanKind
 from relay.transport import AiohttpTransport, tls_context
 from tests.relays import Answer, HandClock, Held, Scripted
-from tests.sockets import listening
+from tests.sockets import listening, pouring
 from tests.tracing.collecting import seen_in
 
 TAKEN = httpx.Response(200)
@@ -267,15 +267,35 @@ async def test_a_stop_waits_for_a_collector_no_longer_than_it_may() -> None:
     assert [(line["event"], line["spans"]) for line in logs] == [("spans.dropped", 1)]
 
 
+async def test_an_endless_answer_is_cut_and_is_still_a_yes() -> None:
+    metrics = Metrics()
+    async with (
+        listening(pouring(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65_536)) as server,
+        AiohttpTransport(tls_context()) as transport,
+    ):
+        exporter = Exporter(
+            transport,
+            Collector(endpoint=f"{server.origin}/v1/traces", headers={}),
+            Codec("camb-relay", "instance-1"),
+            clock=HandClock().clock,
+            metrics=metrics,
+        )
+        exporter.add(span())
+
+        await exporter.close(5)
+
+        await asyncio.wait_for(server.hung_up.wait(), 10)
+    assert metrics.registry.get_sample_value("relay_spans_total", {"result": "exported"}) == 1
+
+
 async def test_over_a_real_connection_a_collector_reads_the_same_spans() -> None:
-    hands = HandClock()
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
     async with listening(answer) as server, AiohttpTransport(tls_context()) as transport:
         exporter = Exporter(
             transport,
             Collector(endpoint=f"{server.origin}/v1/traces", headers={}),
             Codec("camb-relay", "instance-1"),
-            clock=hands.clock,
+            clock=HandClock().clock,
             metrics=Metrics(),
         )
         exporter.add(span())
