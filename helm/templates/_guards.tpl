@@ -11,6 +11,7 @@
 {{- include "relay.guardReaching" . }}
 {{- include "relay.guardSettings" . }}
 {{- include "relay.guardNetworks" . }}
+{{- include "relay.guardMonitoring" . }}
 {{- end }}
 
 {{- define "relay.guardShape" -}}
@@ -216,4 +217,17 @@ RELAY_DATABASE__MIGRATE_AT_START: database.migration
 {{- end }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- define "relay.guardMonitoring" -}}
+{{- with .Values.monitoring.serviceMonitor }}
+{{- if gt (include "relay.inSeconds" .scrapeTimeout | int) (include "relay.inSeconds" .interval | int) }}
+{{- fail (printf "monitoring.serviceMonitor.scrapeTimeout: %s is longer than the interval, %s, which Prometheus refuses. Shorten it." .scrapeTimeout .interval) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Of `30s` or `1m`. */ -}}
+{{- define "relay.inSeconds" -}}
+{{- mul (regexFind "^[0-9]+" .) (ternary 60 1 (hasSuffix "m" .)) }}
 {{- end }}

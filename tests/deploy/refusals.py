@@ -128,6 +128,10 @@ WRONG_TOGETHER: list[tuple[Manifest, str]] = [
         "RELAY_ROLE is set by split.enabled",
     ),
     (SQLITE | {"extraEnv": [{"name": "RELAY_SECRETS_DIR", "value": "/x"}]}, "is set by secretsAs"),
+    (
+        SQLITE | {"monitoring": {"serviceMonitor": {"interval": "1m", "scrapeTimeout": "61s"}}},
+        "monitoring.serviceMonitor.scrapeTimeout: 61s is longer than the interval, 1m",
+    ),
 ]
 
 SECRET_SETTINGS: list[Manifest] = [
