@@ -68,6 +68,8 @@ class Traced:
                         attributes={
                             "http.request.method": "POST",
                             "http.route": self._path,
+                            "url.scheme": scope["scheme"],
+                            "url.path": self._path,
                             "http.response.status_code": status,
                             **trace.attributes,
                         },

@@ -103,11 +103,16 @@ def keep_attempt(tracer: Tracer, row: ClaimedDelivery, place: TraceContext | Non
                 "url.scheme": url.scheme,
                 "server.address": url.host,
                 "server.port": url.port,
+                **_resent(row.number),
                 **_status(attempt.http_status),
             },
             error=_error(attempt),
         )
     )
+
+
+def _resent(number: int) -> dict[str, int]:
+    return {} if number == 1 else {"http.request.resend_count": number - 1}
 
 
 def _status(http_status: int | None) -> dict[str, int]:

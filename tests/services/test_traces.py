@@ -119,6 +119,8 @@ async def test_spans_say_what_was_done_and_nothing_that_was_confided(traced: Tra
     assert spans["POST /v1/registrations"].attributes == {
         "http.request.method": "POST",
         "http.route": "/v1/registrations",
+        "url.scheme": "http",
+        "url.path": "/v1/registrations",
         "http.response.status_code": 201,
         "relay.client": "default",
         "relay.registration.id": registration,
@@ -170,6 +172,8 @@ async def test_what_fails_is_an_error_in_opentelemetry_s_words(traced: Traced) -
     spans = await traced.spans()
     errors = [(span.failed, span.attributes.get("error.type")) for span in named(spans, "attempt")]
     assert errors == [(True, "500"), (True, "connect"), (False, None)]
+    resent = [span.attributes.get("http.request.resend_count") for span in named(spans, "attempt")]
+    assert resent == [None, 1, 2]
     errors = [(span.failed, span.attributes.get("error.type")) for span in named(spans, "poll")]
     assert errors == [(True, "unauthorized"), (False, None)]
 
