@@ -86,3 +86,7 @@ interop: $(READY) $(if $(shell command -v node),$(if $(shell command -v npm),$(I
 .PHONY: image
 image: $(READY) ## build the image and run it, read-only, as anybody, on SQLite and PostgreSQL (Debian; apt-get installs what is missing)
 	$(BIN)/python -m tests.image
+
+.PHONY: alerts
+alerts: $(READY) ## fire each alert of the chart, and read its dashboard (needs npm; apt-get downloads promtool where it is missing)
+	$(BIN)/python -m tests.deploy.alerts
