@@ -190,6 +190,7 @@ RELAY_DATABASE__MIGRATE_AT_START: database.migration
 {{- if .Values.networkPolicy.enabled }}
 {{- include "relay.guardPeers" (dict "where" "networkPolicy.dns.to" "peers" .Values.networkPolicy.dns.to) }}
 {{- include "relay.guardPeers" (dict "where" "networkPolicy.database.to" "peers" .Values.networkPolicy.database.to) }}
+{{- include "relay.guardPeers" (dict "where" "networkPolicy.tracing.to" "peers" .Values.networkPolicy.tracing.to) }}
 {{- range $at, $rule := .Values.networkPolicy.extraEgress }}
 {{- $where := printf "networkPolicy.extraEgress[%d].to" $at }}
 {{- if not $rule.to }}

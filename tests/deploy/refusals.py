@@ -108,6 +108,10 @@ WRONG_TOGETHER: list[tuple[Manifest, str]] = [
         "networkPolicy.database.to: fd00:ec2:0::/48 contains fd00:ec2::254/128",
     ),
     (
+        SQLITE | {"networkPolicy": {"tracing": {"to": [WIDE]}}},
+        r"networkPolicy.tracing.to: 169\.254\.0\.0/16 contains",
+    ),
+    (
         POSTGRES | {"networkPolicy": {"extraEgress": [{"ports": [{"port": 4318}]}]}},
         r"networkPolicy.extraEgress\[0\].to: a rule without it leads anywhere",
     ),

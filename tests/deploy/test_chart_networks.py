@@ -239,16 +239,29 @@ def test_who_is_named_gets_in_with_the_releases_own_test_and_nobody_else(of: str
     assert own_test["podSelector"]["matchLabels"].items() <= tested.items()
 
 
+def test_spans_get_out_to_the_collector_that_is_named_and_nowhere_else() -> None:
+    collector = {"ipBlock": {"cidr": "198.51.100.7/32"}}
+    named = {"ports": [4318], "namespaces": ["tracing"], "to": [collector]}
+
+    (rule,) = rules_for(SQLITE | {"networkPolicy": {"tracing": named}}, 4318)
+
+    namespace, block = rule["to"]
+    assert namespace["namespaceSelector"]["matchExpressions"][0]["values"] == ["tracing"]
+    assert block == collector
+    assert rule["ports"] == [{"port": 4318, "protocol": "TCP"}]
+    assert rules_for(SQLITE, 4318) == []
+
+
 def test_more_rules_come_as_they_are() -> None:
-    tracing = {
-        "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tracing"}}}],
-        "ports": [{"port": 4318, "protocol": "TCP"}],
+    proxies = {
+        "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "proxies"}}}],
+        "ports": [{"port": 3128, "protocol": "TCP"}],
     }
     debugging: Manifest = {"from": [{"podSelector": {}}]}
 
-    spec = policy(SQLITE | {"networkPolicy": {"extraEgress": [tracing], "extraIngress": [debugging]}})
+    spec = policy(SQLITE | {"networkPolicy": {"extraEgress": [proxies], "extraIngress": [debugging]}})
 
-    assert tracing in spec["egress"]
+    assert proxies in spec["egress"]
     assert debugging in spec["ingress"]
 
 

@@ -216,9 +216,13 @@ def test_the_notes_say_where_data_and_schema_are() -> None:
 
 def test_the_notes_say_that_traces_take_a_rule() -> None:
     tracing = {"config": {"tracing": {"endpoint": "http://collector.tracing.svc:4318"}}}
-    rule = {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tracing"}}}]}
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tracing"}}}
 
-    assert "networkPolicy.extraEgress" in notes(SQLITE | tracing)
-    assert "networkPolicy.extraEgress" not in notes(
-        SQLITE | tracing | {"networkPolicy": {"extraEgress": [rule]}}
-    )
+    assert "networkPolicy.tracing.namespaces" in notes(SQLITE | tracing)
+    for opened in (
+        {"tracing": {"namespaces": ["tracing"]}},
+        {"tracing": {"to": [peer]}},
+        {"extraEgress": [{"to": [peer]}]},
+        {"enabled": False},
+    ):
+        assert "networkPolicy.tracing" not in notes(SQLITE | tracing | {"networkPolicy": opened})

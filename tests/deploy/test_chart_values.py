@@ -62,6 +62,8 @@ from tests.deploy.refusals import OWNED_SETTINGS, SECRET_SETTINGS, WRONG_TOGETHE
         ({"networkPolicy": {"dns": {"to": []}}}, "dns"),
         ({"networkPolicy": {"database": {"ports": []}}}, "ports"),
         ({"networkPolicy": {"database": {"to": [{}]}}}, "database"),
+        ({"networkPolicy": {"tracing": {"ports": [0]}}}, "ports"),
+        ({"networkPolicy": {"tracing": {"namespace": "tracing"}}}, "namespace"),
         ({"networkPolicy": {"extraEgress": [{"port": 1}]}}, "port"),
         ({"monitoring": {"serviceMonitor": {"interval": "30"}}}, "interval"),
         ({"monitoring": {"rules": {"alerts": {"slow": {}}}}}, "slow"),
