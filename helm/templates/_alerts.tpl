@@ -27,7 +27,9 @@ sum(). What is counted is counted by the process that did it, so that is a sum()
 {{- end }}
 - alert: RelayNotReady
   of: notReady
-  expr: max by (pod, reason) (relay_not_ready{ {{- $of -}} ,reason!~"database|draining"}) > 0
+  expr: >-
+    max by (pod, reason) (relay_not_ready{ {{- $of -}} ,reason!~"database|draining"}) > 0
+    unless on (pod) max by (pod) (relay_not_ready{ {{- $of -}} ,reason=~"database|draining"}) > 0
   summary: A replica does not look at its queues.
   description: >-
     {{`{{ $labels.pod }} does not look at its {{ $labels.reason }}`}}, and is not ready.

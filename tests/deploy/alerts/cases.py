@@ -6,6 +6,7 @@ from typing import Final
 OF: Final = 'namespace="relay",service="relay-camb-relay-operations"'
 STEP: Final = 30
 """Seconds between two samples and between two evaluations, as the chart's interval."""
+ONCE_A_MINUTE: Final = " ".join(str((sample + 1) // 2) for sample in range(121))
 ALL_UP: Final = {f'up{{{OF},pod="relay-{number}"}}': "1x120" for number in range(3)}
 
 
@@ -49,13 +50,15 @@ CASES: Final = (
     Case(
         alert="RelayNotReady",
         fires=series("relay_not_ready", "1x120", reason="tasks"),
-        quiet=series("relay_not_ready", "1x120", reason="draining")
-        | series("relay_not_ready", "1x9 0x110", reason="deliveries"),
+        quiet=series("relay_not_ready", "1x9 0x110", reason="deliveries")
+        | series("relay_not_ready", "1x120", reason="tasks")
+        | series("relay_not_ready", "1x120", reason="draining"),
         at=300,
     ),
     Case(
         alert="RelayDatabaseLost",
-        fires=series("relay_not_ready", "1x120", reason="database"),
+        fires=series("relay_not_ready", "1x120", reason="database")
+        | series("relay_not_ready", "1x120", reason="tasks"),
         quiet=series("relay_not_ready", "1x1 0x118", reason="database"),
         at=60,
     ),
@@ -79,7 +82,7 @@ CASES: Final = (
     ),
     Case(
         alert="RelayKeyUnauthorized",  # refused once a minute; and once, then answered
-        fires=series("relay_polls_total", "0 1 1 2 2 3 3 4 4 5 5 6 6 7 7 8 8", result="unauthorized"),
+        fires=series("relay_polls_total", ONCE_A_MINUTE, result="unauthorized"),
         quiet=series("relay_polls_total", "0 1x119", result="unauthorized"),
         at=330,
     ),
