@@ -90,3 +90,12 @@ image: $(READY) ## build the image and run it, read-only, as anybody, on SQLite 
 .PHONY: alerts
 alerts: $(READY) ## fire each alert of the chart, and read its dashboard (needs npm; apt-get downloads promtool where it is missing)
 	$(BIN)/python -m tests.deploy.alerts
+
+.PHONY: rolling
+rolling: $(READY) ## replace, kill and starve three replicas under load, and miss no notification (Debian; apt-get installs haproxy where it is missing)
+	test -x /usr/sbin/haproxy || (apt-get update -qq && apt-get install -qq --yes --no-install-recommends haproxy)
+	$(BIN)/python -m tests.rolling
+
+.PHONY: budget
+budget: $(READY) ## count what one replica and four ask of CAMB with one key, and what a 429 makes of it
+	$(BIN)/python -m tests.rolling.budget
