@@ -185,6 +185,24 @@ async def test_a_drain_that_is_cut_short_waits_for_nothing_and_the_next_process_
     assert len(hook.requests) == 3
 
 
+async def test_a_drain_that_is_cut_short_tells_only_of_what_was_under_way(tmp_path: Path) -> None:
+    hands = HandClock()
+    world = World(hands.clock.now)
+    unanswered = Held(SUCCESS)
+    world.task("task-1", unanswered)
+    with capture_logs() as logs:
+        async with open_relay(settings_for(sqlite_url(tmp_path)), hands=hands, world=world) as relay:
+            await relay.api.post("/v1/registrations", json=BODY)
+            await unanswered.asked.wait()
+            draining = asyncio.create_task(relay.relay.drain())
+            await asyncio.sleep(0)
+            relay.relay.cut_short()
+            await draining
+
+    cut_off = [(line["queue"], line["requests"]) for line in logs if line["event"] == "drain.cut_off"]
+    assert cut_off == [("tasks", 1)]
+
+
 async def test_wakes_while_one_is_under_way_become_one(relay: RelayInHand, tmp_path: Path) -> None:
     before = asyncio.all_tasks()
 
