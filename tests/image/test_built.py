@@ -101,7 +101,8 @@ def structure(archive: Path, tmp_path: Path) -> Path:
     """A folder with the tool, the description and the image's metadata."""
     [tool] = host.KEPT.glob("tools/lib/python3*/site-packages/container_structure_test/bin/*")
     tmp_path.chmod(0o755)
-    shutil.copy(tool, tmp_path / "tool")
+    shutil.copyfile(tool, tmp_path / "tool")
+    (tmp_path / "tool").chmod(0o755)
     shutil.copy(Path(__file__).with_name("structure.yaml"), tmp_path)
     with tarfile.open(archive) as image:
         (tmp_path / "metadata.json").write_bytes(read(image, manifest(image)["Config"]))
