@@ -1,6 +1,8 @@
 """A server of bare sockets: writes down the bytes that came, and answers with the bytes it was given, well-formed or not."""
 
 import asyncio
+import random
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -8,6 +10,9 @@ from dataclasses import dataclass, field
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 ACCEPTED = b"HTTP/1.1 204 No Content\r\n\r\n"
+_NEVER_GIVEN = range(20_000, 32_768)
+"""Below what Linux and macOS give away by themselves (`net.ipv4.ip_local_port_range`)."""
+_CHANCE = random.SystemRandom()  # tests run side by side, and each wants a port of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +130,13 @@ async def listening(
         await listener.wait_closed()
 
 
-async def unused_port(host: str = "127.0.0.1") -> int:
-    """A port at which nobody listens any more."""
-    async with listening(OK, host=host) as server:
-        return server.port
+def unused_port(host: str = "127.0.0.1") -> int:
+    """A port at which nobody listens, and which no system gives to a connection or to a server that asked for any."""
+    while True:
+        port = _CHANCE.choice(_NEVER_GIVEN)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((host, port))
+            return port
 
 
 def answer(status: str, body: bytes = b"", **headers: str) -> bytes:

@@ -270,7 +270,7 @@ async def test_a_body_of_exactly_the_bound_is_read(wire: AiohttpTransport) -> No
 
 
 async def test_nobody_listening_is_unreachable(wire: AiohttpTransport) -> None:
-    base_url = f"http://127.0.0.1:{await unused_port()}"
+    base_url = f"http://127.0.0.1:{unused_port()}"
 
     poll = await client(wire).status(base_url, KEY, TTS, "t1")
 

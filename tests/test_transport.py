@@ -355,7 +355,7 @@ async def test_a_connection_that_was_hung_up_on_without_a_word_is_not_sent_into(
 
 
 async def test_a_refused_connection_names_no_address(transport: AiohttpTransport) -> None:
-    port = await unused_port()
+    port = unused_port()
 
     with pytest.raises(httpx.ConnectError, match="Connection refused") as refused:
         await exchange(transport, httpx.Request("GET", f"http://127.0.0.1:{port}"))

@@ -47,7 +47,7 @@ def contents(folder: Path) -> bytes:
 
 async def everything_goes_wrong(relay: RelayProcess, neighbours: Neighbours) -> list[httpx.Response]:
     """Deliveries that end in every way, a key that CAMB refuses, requests that are refused, a disk that is full."""
-    nobody = await unused_port()
+    nobody = unused_port()
     callbacks = [neighbours.hook(f"{hook}?sig={QUERY}") for hook in HOOKS]
     callbacks.append(f"http://127.0.0.1:{nobody}/?sig={QUERY}")
     await relay.register_all(

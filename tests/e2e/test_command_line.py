@@ -231,7 +231,7 @@ def test_check_config_online_says_that_the_key_works(neighbours: Neighbours, tmp
 async def test_check_config_online_says_which_key_does_not_work(
     neighbours: Neighbours, tmp_path: Path
 ) -> None:
-    nobody = await unused_port()
+    nobody = unused_port()
     environ = with_clients(neighbours, {"shop": CAMB_KEY, "stale": "refused-key", "astray": CAMB_KEY})
     environ["RELAY_CLIENTS__ASTRAY__CAMB_BASE_URL"] = f"http://127.0.0.1:{nobody}/apis"
 
@@ -275,7 +275,7 @@ async def test_a_port_that_is_taken_is_a_configuration_to_change(
 async def test_the_health_check_says_whether_somebody_is_there(
     neighbours: Neighbours, tmp_path: Path
 ) -> None:
-    environ = environment(neighbours, sqlite_url(tmp_path), SERVER__PORT=str(await unused_port()))
+    environ = environment(neighbours, sqlite_url(tmp_path), SERVER__PORT=str(unused_port()))
 
     nobody = run("healthcheck", environ=environ, folder=tmp_path)
     async with serving(environ, tmp_path):
@@ -291,7 +291,7 @@ async def test_the_health_check_says_whether_somebody_is_there(
 async def test_the_operations_port_takes_health_and_metrics_away_from_the_api(
     neighbours: Neighbours, tmp_path: Path
 ) -> None:
-    port = await unused_port()
+    port = unused_port()
     environ = environment(neighbours, sqlite_url(tmp_path), SERVER__OPERATIONS_PORT=str(port))
 
     async with serving(environ, tmp_path, operations_url=f"http://127.0.0.1:{port}") as relay:
@@ -343,7 +343,7 @@ def test_serve_refuses_a_postgresql_without_the_schema_and_names_the_command(
 async def test_a_database_that_does_not_answer_exits_with_69_and_keeps_its_password(
     neighbours: Neighbours, tmp_path: Path, command: str
 ) -> None:
-    url = f"postgresql://relay:canary-password@127.0.0.1:{await unused_port()}/relay"
+    url = f"postgresql://relay:canary-password@127.0.0.1:{unused_port()}/relay"
 
     refused = run(command, environ=environment(neighbours, url), folder=tmp_path)
 

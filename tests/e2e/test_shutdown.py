@@ -169,7 +169,7 @@ async def is_alive(url: str) -> bool:
 async def test_health_and_metrics_of_their_own_port_are_there_to_the_end_of_the_drain(
     neighbours: Neighbours, tmp_path: Path
 ) -> None:
-    port = await unused_port()
+    port = unused_port()
     operations = f"http://127.0.0.1:{port}"
     environ = environment(neighbours, sqlite_url(tmp_path), SERVER__OPERATIONS_PORT=str(port))
     let_go = asyncio.Event()

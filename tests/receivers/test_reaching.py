@@ -17,7 +17,7 @@ async def test_no_proxy_of_the_environment_is_ever_asked(
     monkeypatch: pytest.MonkeyPatch, *, alive: bool
 ) -> None:
     async with listening(ACCEPTED) as server, listening(answer("502 By the proxy")) as proxy:
-        address = proxy.origin if alive else f"http://127.0.0.1:{await unused_port()}"
+        address = proxy.origin if alive else f"http://127.0.0.1:{unused_port()}"
         for name in PROXIES:
             monkeypatch.setenv(name, address)
         monkeypatch.setenv("NO_PROXY", "")
@@ -43,7 +43,7 @@ async def test_a_login_in_the_environments_netrc_is_sent_to_nobody(
 async def test_what_is_wrong_with_a_target_is_told_apart_in_its_attempts(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    down = await unused_port()
+    down = unused_port()
 
     async def blurt(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer("400 Plain"))
@@ -73,7 +73,7 @@ async def test_what_is_wrong_with_a_target_is_told_apart_in_its_attempts(
 
 
 async def test_a_target_that_comes_up_later_is_reached_on_its_schedule(relay: RelayInHand) -> None:
-    port = await unused_port()
+    port = unused_port()
     registration = await relay.register(callback_url=f"http://127.0.0.1:{port}/")
     down = await relay.read(registration)
 

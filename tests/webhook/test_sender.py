@@ -333,7 +333,7 @@ async def test_floods_of_1xx_end_in_a_protocol_failure(wire: GuardedTransport) -
 
 
 async def test_nobody_listening_is_a_failure_to_connect_that_names_no_address(wire: GuardedTransport) -> None:
-    url = parse_callback_url(f"http://127.0.0.1:{await unused_port()}/")
+    url = parse_callback_url(f"http://127.0.0.1:{unused_port()}/")
 
     attempt = await sender(wire).send(replace(MESSAGE, url=url))
 
