@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from relay import __version__, presence
 from relay.api.application import application
+from relay.api.events import Events
 from relay.api.health import Health
 from relay.api.keys import Keys
 from relay.api.origins import Origins
@@ -36,6 +37,7 @@ from relay.services.measure import Measuring
 from relay.services.poll import Polling
 from relay.services.probe import Probing
 from relay.services.prune import Pruning
+from relay.services.pull import Pulling
 from relay.services.read import Reading
 from relay.services.register import Registering, Wakes
 from relay.services.replay import ReplayControl, Replaying
@@ -114,6 +116,7 @@ class Relay:
             lost=lost_rule(settings),
             clock=clock,
         )
+        self.pulling = Pulling(self.database, clients=self.clients.values(), clock=clock, rng=rng)
         self.expiring = Expiring(
             self.database,
             clients=self.clients.keys(),
@@ -278,6 +281,7 @@ def create_app(relay: Relay) -> Starlette:
         callers = Callers(relay.clients)
         routes += public_routes(
             Registrations(callers, relay.registering, relay.reading),
+            Events(callers, relay.pulling),
             Origins(callers, relay.reading, slots=relay.settings.delivery.concurrency_per_origin),
             Replays(callers, relay.replay_control),
             Trials(callers, relay.delivering, relay.guard),

@@ -17,6 +17,7 @@ _PROBLEMS: Final = {
     404: "Nothing of that id, or another client's.",
     408: "The body took too long.",
     409: "Its state, or what stands already, does not allow it.",
+    410: "What comes next after the cursor is gone, or the cursor is another store's; `oldest` is one to go on from.",
     413: "The body is too large.",
     415: "The body is not application/json.",
     422: "Something in the request breaks a rule; `errors` names the field and the rule.",
@@ -54,7 +55,7 @@ def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]
         "info": {
             "title": "camb-relay",
             "version": version,
-            "summary": "Register a CAMB.AI task and a callback URL; be notified when the task ends.",
+            "summary": "Register a CAMB.AI task; be notified at a callback URL, or pull the event, when the task ends.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,

@@ -11,6 +11,7 @@ from relay.domain.errors import (
     Conflict,
     DatabaseUnavailable,
     FieldError,
+    Gone,
     InvalidInput,
     NotFound,
     Overloaded,
@@ -31,6 +32,7 @@ _TITLES: Final = {
     404: "Not found",
     405: "Method not allowed",
     409: "In conflict with what stands",
+    410: "Gone",
     413: "Too large",
     415: "Not the right content type",
     408: "Too slow",
@@ -77,13 +79,13 @@ def problem_of(error: RelayError, request_id: str | None) -> tuple[dict[str, Any
             errors = tuple(FieldError(field=field, rule="differs from what stands") for field in fields)
             headers = {"location": f"/v1/registrations/{existing}"} if existing else {}
             return problem(409, str(error), errors=errors, request_id=request_id), headers
+        case Gone(oldest=oldest):
+            return problem(410, str(error), request_id=request_id) | {"oldest": oldest}, {}
         case TooMany(retry_after=seconds):
             document = problem(429, str(error), request_id=request_id) | {"retry_after": seconds}
             return document, {"retry-after": str(seconds)}
-        case Overloaded():
-            return problem(503, str(error), request_id=request_id), _RETRY_AFTER
-        case DatabaseUnavailable():
-            detail = _UNAVAILABLE
+        case Overloaded() | DatabaseUnavailable():
+            detail = str(error) if isinstance(error, Overloaded) else _UNAVAILABLE
             return problem(503, detail, request_id=request_id), _RETRY_AFTER
         case _:
             raise error

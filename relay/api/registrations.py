@@ -117,7 +117,7 @@ def _wish(asked: RegistrationRequest, client: Client) -> Wish:
     return Wish(
         task_id=asked.task_id,
         kind=asked.kind or client.default_kind,
-        callback_url=callback_url(asked.callback_url),
+        callback_url=None if asked.callback_url is None else callback_url(asked.callback_url),
         metadata=orjson.dumps(asked.metadata, option=orjson.OPT_SORT_KEYS),
         expires_in=asked.expires_in,
         format=asked.format,

@@ -12,6 +12,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from relay import __version__
+from relay.api.events import EVENT_OPERATIONS, Events
 from relay.api.health import Health
 from relay.api.keys import JWKS_PATH, JsonWebKeySet, KeyPage, Keys, KeySetQuery
 from relay.api.lists import ListQuery
@@ -45,7 +46,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/v1/registrations",
         id="register",
-        summary="Register a task and a callback URL; the same registration again answers 200.",
+        summary="Register a task, and a callback URL unless its event is to be pulled; the same again answers 200.",
         body=RegistrationRequest,
         answers={201: RegistrationResource, 200: RegistrationResource},
         located=(200, 201),
@@ -110,6 +111,7 @@ OPERATIONS: Final = (
         answers={202: RegistrationResource},
         problems=(404, 409),
     ),
+    *EVENT_OPERATIONS,
     Operation(
         method="POST",
         path="/v1/replays",
@@ -205,6 +207,7 @@ OPERATIONS: Final = (
 
 def public_routes(
     registrations: Registrations,
+    events: Events,
     origins: Origins,
     replays: Replays,
     trials: Trials,
@@ -221,6 +224,7 @@ def public_routes(
         "read_timeline": registrations.timeline,
         "cancel": registrations.cancel,
         "redeliver": registrations.redeliver,
+        "list_events": events.list,
         "replay": replays.create,
         "list_replays": replays.list,
         "read_replay": replays.read,

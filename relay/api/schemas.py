@@ -22,10 +22,12 @@ class Body(BaseModel):
 
 
 class RegistrationRequest(Body):
-    """Tell this URL when that task ends."""
+    """Tell this URL when that task ends, or only make an event of it that can be pulled."""
 
     task_id: TaskId
-    callback_url: CallbackText
+    callback_url: CallbackText | None = Field(
+        None, description="Where to POST the notification; without it the event waits at /v1/events."
+    )
     kind: KindName | None = Field(
         None, description="The kind of task; the client's default kind if left out."
     )
@@ -121,7 +123,7 @@ class RegistrationResource(Resource):
     id: str
     task_id: str
     kind: str
-    callback_url: str
+    callback_url: str | None = Field(description="Null where the event is pulled only.")
     format: Format
     state: RegistrationState
     metadata: dict[str, Any]
@@ -132,7 +134,9 @@ class RegistrationResource(Resource):
     )
     task: TaskResource
     event: EventResource | None
-    delivery: DeliveryResource | None
+    delivery: DeliveryResource | None = Field(
+        description="Null as long as there is no event, and where there is no callback."
+    )
 
 
 class RegistrationPage(Resource):
@@ -176,6 +180,7 @@ class Problem(Resource):
         None, description="The fields at fault, each with the rule it broke."
     )
     retry_after: int | None = Field(None, description="With 429: seconds after which to try again.")
+    oldest: str | None = Field(None, description="With 410: a cursor beyond which every event is there.")
     request_id: str | None = None
 
 

@@ -4,7 +4,7 @@ from typing import assert_never
 
 from relay.domain.chain import Chain, Rule, What, counted, spoken
 from relay.domain.deliveries import DeadReason
-from relay.domain.history import Notification, Terms, Tried
+from relay.domain.history import Event, Notification, Terms, Tried
 from relay.domain.ids import RegistrationId, event_id_of
 from relay.domain.instants import MILLISECOND, SECOND, Instant, Span, text, text_or_none
 from relay.domain.lanes import Cause, Lane
@@ -16,6 +16,19 @@ _ENDS = {
     DeadReason.GONE: Rule.GONE,
     DeadReason.BLOCKED: Rule.BLOCKED,
 }
+
+
+def add_available(chain: Chain, registration: RegistrationId, event: Event, because: int) -> None:
+    chain.add(
+        What.AVAILABLE,
+        event.created_at,
+        f"the event was made, {event.type}, number {event.position:,} of the client's; it waits to be pulled",
+        because=because,
+        rule=Rule.PULLED,
+        event_id=event_id_of(registration),
+        type=event.type,
+        position=event.position,
+    )
 
 
 def add_queued(chain: Chain, registration: RegistrationId, event: Notification, because: int) -> int:

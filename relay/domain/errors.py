@@ -6,6 +6,7 @@ RelayError
 │   ├── InvalidInput     422
 │   ├── NotFound         404
 │   ├── Conflict         409
+│   ├── Gone             410
 │   ├── TooMany          429
 │   └── Overloaded       503
 ├── DatabaseUnavailable  the database's
@@ -55,6 +56,14 @@ class Conflict(RequestRefused):
         super().__init__(detail)
         self.existing = existing
         self.fields = fields
+
+
+class Gone(RequestRefused):
+    """What lies beyond a cursor is not there any more, or never was; `oldest` is the one from which all of it is."""
+
+    def __init__(self, detail: str, *, oldest: str) -> None:
+        super().__init__(f"{detail}; go on from `oldest`, {oldest}, and look up what you may have missed")
+        self.oldest = oldest
 
 
 class TooMany(RequestRefused):

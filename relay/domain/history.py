@@ -28,15 +28,21 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notification:
+class Event:
+    """`position` is its place in its client's order. Without a delivery it is pulled only."""
+
+    type: EventType
+    created_at: Instant
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification(Event):
     """An event and its delivery; `tried` holds the newest attempts, oldest first, and `left_out` counts the others.
 
     `failures` are this round's recorded ones, `attempts` all rounds'; `round_at` is None in the first round and in old rows.
     """
 
-    type: EventType
-    created_at: Instant
-    position: int
     round: int
     round_at: Instant | None
     attempts: int
@@ -81,7 +87,12 @@ class History:
     status: str | None = None
     run_id: int | None = None
     key_lane: Lane | None = None
-    notification: Notification | None = None
+    event: Event | None = None
+
+    @property
+    def notification(self) -> Notification | None:
+        """The event, where it is to be delivered."""
+        return self.event if isinstance(self.event, Notification) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

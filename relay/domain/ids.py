@@ -64,8 +64,8 @@ def task_ref(client: str, kind: str, task_id: str) -> TaskRef:
     return TaskRef(_TASK + _digest(client, kind, task_id).hex()[:_HEX_DIGITS])
 
 
-def identity_of(client: str, kind: str, task_id: str, callback_url: str) -> Identity:
-    return Identity(_digest(client, kind, task_id, callback_url))
+def identity_of(client: str, kind: str, task_id: str, callback_url: str | None) -> Identity:
+    return Identity(_digest(client, kind, task_id, callback_url or ""))
 
 
 def _is_id(text: str, prefix: str) -> bool:

@@ -16,6 +16,8 @@ from relay.domain.traces import TraceContext
 class RegistrationState(StrEnum):
     WATCHING = "watching"
     DELIVERING = "delivering"
+    AVAILABLE = "available"
+    """It has no callback: its event is there to be pulled."""
     DELIVERED = "delivered"
     DEAD = "dead"
     CANCELLED = "cancelled"
@@ -23,7 +25,9 @@ class RegistrationState(StrEnum):
 
 class RegistrationChange(StrEnum):
     ANNOUNCED = "announced"
-    """Its event exists."""
+    """Its event exists, and its callback is to be told."""
+    PUBLISHED = "published"
+    """Its event exists, and there is no callback."""
     ACCEPTED = "accepted"
     """The callback answered 2xx; counts even after the relay had given up."""
     GIVEN_UP = "given up"
@@ -37,7 +41,10 @@ REGISTRATION_TRANSITIONS: Final[Mapping[tuple[RegistrationState, RegistrationCha
     MappingProxyType(
         {
             (_S.WATCHING, _C.ANNOUNCED): _S.DELIVERING,
+            (_S.WATCHING, _C.PUBLISHED): _S.AVAILABLE,
             (_S.WATCHING, _C.CANCELLED): _S.CANCELLED,
+            # Announced by a release that knew of no other way.
+            (_S.DELIVERING, _C.PUBLISHED): _S.AVAILABLE,
             (_S.DELIVERING, _C.ACCEPTED): _S.DELIVERED,
             (_S.DELIVERING, _C.GIVEN_UP): _S.DEAD,
             (_S.DELIVERING, _C.CANCELLED): _S.CANCELLED,
@@ -80,14 +87,17 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """What was accepted. `metadata` is JSON text; `expires_in` is in seconds, as given, None where it was left out."""
+    """What was accepted. `metadata` is JSON text; `expires_in` is in seconds, as given, None where it was left out.
+
+    Without `callback_url`, and then without `origin`, its event is pulled only.
+    """
 
     id: RegistrationId
     client: str
     kind: str
     task_id: str
-    callback_url: str
-    origin: str
+    callback_url: str | None
+    origin: str | None
     format: Format
     metadata: bytes
     expires_in: int | None
@@ -105,5 +115,5 @@ class Registration:
         return identity_of(self.client, self.kind, self.task_id, self.callback_url)
 
     @property
-    def lane(self) -> LaneName:
-        return origin_lane(self.client, self.origin)
+    def lane(self) -> LaneName | None:
+        return None if self.origin is None else origin_lane(self.client, self.origin)

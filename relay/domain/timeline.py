@@ -1,7 +1,14 @@
 """Why a registration is where it is, and what comes next: worked out from what is stored, for no poll is logged."""
 
 from relay.domain.chain import Chain, Rule, Step, What
-from relay.domain.delivery_steps import add_attempts, add_dead, add_delivered, add_next_try, add_queued
+from relay.domain.delivery_steps import (
+    add_attempts,
+    add_available,
+    add_dead,
+    add_delivered,
+    add_next_try,
+    add_queued,
+)
 from relay.domain.history import History, Notification, Terms
 from relay.domain.instants import Instant
 from relay.domain.watch_steps import add_next_poll, add_polled, add_registered, add_verdict
@@ -11,11 +18,14 @@ def timeline(history: History, terms: Terms) -> tuple[Step, ...]:
     """Begins with the registration; ends with what ended it, or with the one step that is planned next."""
     chain = Chain()
     last = add_polled(chain, history, add_registered(chain, history))
-    event = history.notification
+    event, notification, id_ = history.event, history.notification, history.registration.id
     if event is not None:
         last = add_verdict(chain, history, event, terms, last)
-        last = add_queued(chain, history.registration.id, event, last)
-        _end(chain, event, terms, add_attempts(chain, event, last))
+        if notification is None:
+            add_available(chain, id_, event, last)
+        else:
+            last = add_queued(chain, id_, notification, last)
+            _end(chain, notification, terms, add_attempts(chain, notification, last))
     elif history.closed_at is not None:
         _cancelled(chain, history.closed_at, last)
     else:

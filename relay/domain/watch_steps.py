@@ -6,7 +6,7 @@ from typing import Final, assert_never
 
 from relay.domain.chain import Chain, Rule, What, counted, spoken
 from relay.domain.errors import BrokenRule
-from relay.domain.history import History, Notification, Terms
+from relay.domain.history import Event, History, Terms
 from relay.domain.instants import text, text_or_none
 from relay.domain.registrations import EventType
 from relay.domain.tasks import PollResult
@@ -32,10 +32,14 @@ _ANSWERS: Final[Mapping[PollResult, str]] = MappingProxyType(
 
 def add_registered(chain: Chain, history: History) -> int:
     registration = history.registration
+    if registration.origin is None:
+        wish = f"an event is to be made, and to be pulled, when the {registration.kind} task ends"
+    else:
+        wish = f"{registration.origin} is to be told when the {registration.kind} task ends"
     return chain.add(
         What.REGISTERED,
         registration.created_at,
-        f"registered: {registration.origin} is to be told when the {registration.kind} task ends",
+        f"registered: {wish}",
         rule=Rule.REQUEST,
         kind=registration.kind,
         task_id=registration.task_id,
@@ -53,7 +57,7 @@ def add_polled(chain: Chain, history: History, because: int) -> int:
     ):
         return because
     times = counted(task.polls, "time")
-    watched_until = history.closed_at if history.notification is None else history.notification.created_at
+    watched_until = history.closed_at if history.event is None else history.event.created_at
     if watched_until is not None and task.last_poll_at > watched_until:
         return chain.add(
             What.POLLED,
@@ -75,7 +79,7 @@ def add_polled(chain: Chain, history: History, because: int) -> int:
     )
 
 
-def add_verdict(chain: Chain, history: History, event: Notification, terms: Terms, because: int) -> int:
+def add_verdict(chain: Chain, history: History, event: Event, terms: Terms, because: int) -> int:
     """Why there was something to announce. Raises BrokenRule for a test, which is stored nowhere."""
     match event.type:
         case EventType.TASK_SUCCEEDED | EventType.TASK_FAILED:

@@ -18,7 +18,7 @@ from relay.telemetry import Metrics
 MOST_AT_ONCE: Final = 500
 LANE_KEPT: Final = HOUR
 
-_FINISHED: Final = (RegistrationState.DELIVERED, RegistrationState.CANCELLED)
+_FINISHED: Final = (RegistrationState.DELIVERED, RegistrationState.AVAILABLE, RegistrationState.CANCELLED)
 
 _log = structlog.get_logger()
 
@@ -93,3 +93,8 @@ class Pruning:
         self._metrics.watching_under_terminal.set(healed)
         if healed:
             _log.error("watching_under_terminal.healed", registrations=healed)
+        strays = await self._database.write(
+            retention.publish_strays, self._clients.keys(), self._clock.now(), MOST_AT_ONCE
+        )
+        if strays:
+            _log.info("delivery_without_callback.healed", registrations=strays)

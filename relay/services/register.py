@@ -38,11 +38,14 @@ CROWDED_SECONDS: Final = 3_600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a caller asked for, every field within its bounds. `metadata` is JSON text with its keys in order."""
+    """What a caller asked for, every field within its bounds. `metadata` is JSON text with its keys in order.
+
+    Without `callback_url` the event is to be pulled.
+    """
 
     task_id: str
     kind: str
-    callback_url: CallbackUrl
+    callback_url: CallbackUrl | None
     metadata: bytes
     expires_in: int | None
     format: Format
@@ -130,7 +133,8 @@ class Registering:
     async def _registered(
         self, client: Client, wishes: Sequence[Wish], trace: TraceContext | None
     ) -> Sequence[Registered | InvalidInput]:
-        refusals = await self._guard.judge_all([wish.callback_url for wish in wishes])
+        judged = iter(await self._guard.judge_all([url for wish in wishes if (url := wish.callback_url)]))
+        refusals = [None if wish.callback_url is None else next(judged) for wish in wishes]
         wanted = [
             self._registration(client, wish, trace) if refusal is None else _refused(refusal)
             for wish, refusal in zip(wishes, refusals, strict=True)
@@ -162,8 +166,8 @@ class Registering:
             client=client.name,
             kind=wish.kind,
             task_id=wish.task_id,
-            callback_url=wish.callback_url.text,
-            origin=wish.callback_url.origin,
+            callback_url=None if wish.callback_url is None else wish.callback_url.text,
+            origin=None if wish.callback_url is None else wish.callback_url.origin,
             format=wish.format,
             metadata=wish.metadata,
             expires_in=wish.expires_in,
@@ -216,7 +220,8 @@ def _refused(refusal: Refusal) -> InvalidInput:
 
 
 def _identity(client: Client, wish: Wish) -> Identity:
-    return identity_of(client.name, wish.kind, wish.task_id, wish.callback_url.text)
+    url = None if wish.callback_url is None else wish.callback_url.text
+    return identity_of(client.name, wish.kind, wish.task_id, url)
 
 
 def _watches(outcome: Registered | InvalidInput | TooMany) -> bool:

@@ -156,6 +156,8 @@ def _restore(connection: Connection, file: Path, now: Instant, told: Told) -> Ba
     for each in (queue.TASKS, queue.DELIVERIES):
         each.release_all(connection, now)
     schema.migrate(connection)
+    # What was announced after the backup is announced anew, in other places: cursors of before mean nothing here.
+    schema.forget_name(connection)
     if connection.dialect.name == "postgresql":
         # Else claims are planned for empty tables until the server has looked at them by itself.
         connection.execute(text(f"ANALYZE {_names(tables)}"))

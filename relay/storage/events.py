@@ -1,4 +1,7 @@
-"""Announce: give registrations their event, its position in their client's order, and a delivery that is due at once."""
+"""Announce: give registrations their event, its position in their client's order, and a delivery that is due at once.
+
+Without a callback there is no delivery: then the event is there to be pulled, and the registration closed.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -32,8 +35,17 @@ _ANNOUNCE: Final = (
     .where(registrations.c.id == bindparam("b_id"), registrations.c.state == RegistrationState.WATCHING)
     .values(state=after_change(RegistrationState.WATCHING, RegistrationChange.ANNOUNCED), verdict_at=None)
 )
-_ANNOUNCED: Final = Many(_ANNOUNCE)
-_ANNOUNCED_AND_FREED: Final = Many(_ANNOUNCE.values(identity=None))
+_PUBLISH: Final = _ANNOUNCE.values(
+    state=after_change(RegistrationState.WATCHING, RegistrationChange.PUBLISHED),
+    closed_at=bindparam("b_now"),
+)
+# By whether there is a callback, and whether the verdict frees the identity.
+_STATEMENTS: Final = {
+    (True, False): Many(_ANNOUNCE),
+    (True, True): Many(_ANNOUNCE.values(identity=None)),
+    (False, False): Many(_PUBLISH),
+    (False, True): Many(_PUBLISH.values(identity=None)),
+}
 
 _VERDICTS: Final = frozenset({EventType.REGISTRATION_EXPIRED, EventType.TASK_LOST})
 
@@ -62,11 +74,15 @@ def announce(connection: Connection, verdicts: Sequence[Verdict]) -> None:
                 "lane": registration.lane,
             }
         )
-    for statement, free in ((_ANNOUNCED, False), (_ANNOUNCED_AND_FREED, True)):
-        ids = [{"b_id": item.registration.id} for item in ordered if (item.type in _VERDICTS) is free]
-        statement.run(connection, ids)
+    for key, statement in _STATEMENTS.items():
+        told = [{"b_id": item.registration.id, "b_now": item.at} for item in ordered if _sort(item) == key]
+        statement.run(connection, told)
     _ADD_EVENT.run(connection, rows)
-    _ADD_DELIVERY.run(connection, rows)
+    _ADD_DELIVERY.run(connection, [row for row in rows if row["lane"] is not None])
+
+
+def _sort(item: Verdict) -> tuple[bool, bool]:
+    return item.registration.lane is not None, item.type in _VERDICTS
 
 
 def _positions(connection: Connection, counts: Counter[str]) -> dict[str, int]:

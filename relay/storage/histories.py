@@ -6,7 +6,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, select, text
 
 from relay.domain.deliveries import DeadReason
 from relay.domain.errors import NotFound
-from relay.domain.history import History, Notification, Tried
+from relay.domain.history import Event, History, Notification, Tried
 from relay.domain.ids import RegistrationId
 from relay.domain.lanes import Lane, LaneName
 from relay.domain.registrations import EventType
@@ -37,7 +37,7 @@ _NOTIFICATION: Final = (
         _D.delivered_at,
         _D.dead_reason,
     )
-    .join_from(events, deliveries, _D.registration == _E.registration)
+    .outerjoin_from(events, deliveries, _D.registration == _E.registration)
     .where(_E.registration == bindparam("id"))
 )
 # By fence, which is the order of the claims; `number` repeats where a lease ran out.
@@ -61,8 +61,9 @@ def read(connection: Connection, client: str, wanted: RegistrationId, key: LaneN
     if row is None:
         raise NotFound("there is no such registration")
     registration = registration_of(row)
-    found = lanes.read(connection, {key, registration.lane})
-    notified = connection.execute(_NOTIFICATION, {"id": wanted}).mappings().one_or_none()
+    lane = registration.lane
+    found = lanes.read(connection, {key} if lane is None else {key, lane})
+    event = connection.execute(_NOTIFICATION, {"id": wanted}).mappings().one_or_none()
     return History(
         registration=registration,
         closed_at=row.closed_at,
@@ -71,15 +72,17 @@ def read(connection: Connection, client: str, wanted: RegistrationId, key: LaneN
         status=None if row.status is None else row.status.decode(),
         run_id=row.run_id,
         key_lane=found.get(key),
-        notification=None
-        if notified is None
-        else _notification(connection, wanted, notified, found.get(registration.lane), most),
+        event=None
+        if event is None
+        else _event(connection, wanted, event, None if lane is None else found.get(lane), most),
     )
 
 
-def _notification(
+def _event(
     connection: Connection, wanted: RegistrationId, row: RowMapping, lane: Lane | None, most: int
-) -> Notification:
+) -> Event:
+    if row["round"] is None:
+        return Event(type=EventType(row["type"]), created_at=row["created_at"], position=row["position"])
     newest = connection.execute(_NEWEST, {"id": wanted, "most": most}).mappings().all()
     read = {
         "type": EventType(row["type"]),

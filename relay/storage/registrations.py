@@ -208,7 +208,12 @@ def registration_of(row: AnyRow) -> Registration:
     """A Registration from a row that begins with the columns of FACTS."""
     values = dict(zip(_FACT_NAMES, row, strict=False))
     trace = trace_of(values.pop("traceparent"), values.pop("tracestate"))
-    return Registration(**values | {"format": Format(values["format"]), "trace": trace})
+    read = {
+        "format": Format(values["format"]),
+        "callback_url": values["callback_url"] or None,
+        "origin": values["origin"] or None,
+    }
+    return Registration(**values | read, trace=trace)
 
 
 def trace_of(traceparent: str | None, tracestate: str | None) -> TraceContext | None:

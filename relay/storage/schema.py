@@ -26,6 +26,8 @@ _MIGRATION_LOCK: Final = 0x72656C6179  # "relay": one migration at a time on a P
 _SET: Final = text(
     "INSERT INTO facts (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
+_NAME: Final = text("INSERT INTO facts (name, value) VALUES ('store', :value) ON CONFLICT DO NOTHING")
+_FORGET: Final = text("DELETE FROM facts WHERE name = 'store'")
 
 
 def migrate(connection: Connection, migrations: Path = MIGRATIONS) -> tuple[str | None, str | None]:
@@ -101,6 +103,15 @@ def seen_at(connection: Connection) -> Instant | None:
 
 def note_seen(connection: Connection, now: Instant) -> None:
     connection.execute(_SET, {"name": "seen_at", "value": now})
+
+
+def name_store(connection: Connection, random_bits: int) -> None:
+    """Unless it has a name: cursors bear it, and are those of no other store."""
+    connection.execute(_NAME, {"value": random_bits})
+
+
+def forget_name(connection: Connection) -> None:
+    connection.execute(_FORGET)
 
 
 def _script(migrations: Path) -> ScriptDirectory:

@@ -38,6 +38,8 @@ clients: Final = Table(
     metadata,
     Column("name", Key, primary_key=True),
     Column("last_position", BigInteger, nullable=False),
+    # The highest position of an event that retention has dropped: all beyond it are there.
+    Column("pruned_to", BigInteger, nullable=False, server_default=text("0")),
 )
 
 tasks: Final = Table(
@@ -82,6 +84,7 @@ registrations: Final = Table(
     Column("id", Key, primary_key=True),
     Column("task", Key, ForeignKey("tasks.ref"), nullable=False),
     Column("client", Key, nullable=False),
+    # Both are empty where the event is pulled only.
     Column("callback_url", Text, nullable=False),
     Column("origin", Text, nullable=False),
     Column("format", Text, nullable=False),
@@ -222,6 +225,7 @@ facts: Final = Table(
     "facts",
     metadata,
     # `epoch`: the oldest program that may write here. `seen_at`: the last instant at which a worker was alive.
+    # `store`: a random name of this store, which cursors bear.
     Column("name", Key, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )

@@ -195,7 +195,7 @@ def _view(row: AnyRow) -> RegistrationView:
             next_at=row.next_poll_at,
         ),
         event=None if row.type is None else _event(row),
-        delivery=None if row.type is None else _delivery(row),
+        delivery=None if row.attempts is None else _delivery(row),
     )
 
 

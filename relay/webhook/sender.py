@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
-from urllib.parse import quote
 
 import httpx
 
@@ -18,7 +16,6 @@ from relay.domain.registrations import EventType
 from relay.domain.traces import TraceContext
 from relay.domain.urls import CallbackUrl
 from relay.transport import (
-    USER_AGENT,
     BlockedAddress,
     NameResolutionError,
     TlsError,
@@ -27,8 +24,7 @@ from relay.transport import (
     release,
 )
 from relay.webhook.credentials import Credentials, OriginHeaders
-
-_EVERY_REQUEST: Final = ((b"content-type", b"application/json"), (b"user-agent", USER_AGENT.encode()))
+from relay.webhook.headers import notification_headers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,19 +110,9 @@ def _request(
     message: Message, timestamp: int, signature: bytes, origin: OriginHeaders | None
 ) -> httpx.Request:
     headers = [
-        *_EVERY_REQUEST,
-        (b"webhook-id", message.event_id.encode()),
-        (b"webhook-timestamp", b"%d" % timestamp),
-        (b"webhook-signature", signature),
-        (b"relay-event-type", message.event_type.encode()),
+        *notification_headers(message, timestamp, signature),
         (b"relay-attempt", b"%d" % message.attempt),
     ]
-    if message.registration_id is not None:
-        headers.append((b"relay-registration-id", message.registration_id.encode()))
-    if message.task_id is not None:
-        headers.append((b"relay-task-id", quote(message.task_id, safe="").encode()))
-    if message.kind is not None:
-        headers.append((b"relay-kind", message.kind.encode()))
     if message.trace is not None:
         headers.append((b"traceparent", message.trace.traceparent.encode()))
         if message.trace.tracestate is not None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from relay.domain.chain import Step, What
 
-FINAL = {What.DELIVERED, What.DEAD, What.CANCELLED}
+FINAL = {What.AVAILABLE, What.DELIVERED, What.DEAD, What.CANCELLED}
 
 
 def hold(steps: Sequence[Step]) -> None:

@@ -18,9 +18,9 @@ from relay.domain.deliveries import (
     RetryPolicy,
     Unreachable,
 )
-from relay.domain.history import History, Notification, Terms, Tried
+from relay.domain.history import Event, History, Notification, Terms, Tried
 from relay.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant, Span
-from relay.domain.lanes import Cause, Lane, LaneName
+from relay.domain.lanes import Cause, Lane, LaneName, origin_lane
 from relay.domain.registrations import EventType
 from relay.domain.tasks import PollResult, TaskState
 from relay.domain.watching import LostRule
@@ -43,6 +43,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     Blocked(rule="loopback", final=True),
     Accepted(http_status=204),
 )
+REGISTRATION_LANE: Final = origin_lane(REGISTRATION.client, "https://shop.example")
 _spans = st.integers(0, 3 * HOUR)
 _chances = st.floats(0, 1, exclude_max=True)
 
@@ -136,7 +137,7 @@ def _decided(draw: st.DrawFn) -> _Watched:
         delivered_at=None,
         dead_reason=None,
     )
-    history = replace(history, task=task, verdict_at=None, status="SUCCESS", notification=event)
+    history = replace(history, task=task, verdict_at=None, status="SUCCESS", event=event)
     return _Watched(history=history, now=now)
 
 
@@ -208,13 +209,13 @@ def delivered(draw: st.DrawFn) -> tuple[History, Instant]:
         left_out=max(0, len(event.tried) - most),
         lane=draw(st.none() | lanes(now)),
     )
-    return replace(decided.history, closed_at=closed_at, notification=event), now
+    return replace(decided.history, closed_at=closed_at, event=event), now
 
 
 def lanes(now: Instant) -> st.SearchStrategy[Lane]:
     return st.builds(
         Lane,
-        name=st.just(REGISTRATION.lane),
+        name=st.just(REGISTRATION_LANE),
         paused_until=st.integers(now - HOUR, now + HOUR).map(Instant),
         paused_at=st.integers(now - HOUR, now).map(Instant),
         slots=st.none() | st.integers(0, 8),
@@ -233,7 +234,19 @@ def waiting(draw: st.DrawFn) -> tuple[History, Instant]:
     return watched.history, watched.now
 
 
-HISTORIES: Final = waiting() | delivered()
+@st.composite
+def published(draw: st.DrawFn) -> tuple[History, Instant]:
+    """A history with an event that is pulled only."""
+    decided = draw(_decided())
+    event = decided.history.event
+    assert event is not None
+    registration = replace(REGISTRATION, callback_url=None, origin=None)
+    alone = Event(type=event.type, created_at=event.created_at, position=event.position)
+    history = replace(decided.history, registration=registration, closed_at=event.created_at, event=alone)
+    return history, decided.now
+
+
+HISTORIES: Final = waiting() | delivered() | published()
 
 
 def terms(now: Instant, *, configured: bool, clock_halted: bool) -> Terms:

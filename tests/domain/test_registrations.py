@@ -22,7 +22,9 @@ S, C = RegistrationState, RegistrationChange
     ("state", "change", "after"),
     [
         (S.WATCHING, C.ANNOUNCED, S.DELIVERING),
+        (S.WATCHING, C.PUBLISHED, S.AVAILABLE),
         (S.WATCHING, C.CANCELLED, S.CANCELLED),
+        (S.DELIVERING, C.PUBLISHED, S.AVAILABLE),
         (S.DELIVERING, C.ACCEPTED, S.DELIVERED),
         (S.DELIVERING, C.GIVEN_UP, S.DEAD),
         (S.DELIVERING, C.CANCELLED, S.CANCELLED),
@@ -50,10 +52,10 @@ def test_a_registration_changes_in_no_other_way(state: RegistrationState, change
         after_change(state, change)
 
 
-def test_nothing_leaves_a_cancelled_registration() -> None:
+def test_nothing_leaves_a_cancelled_registration_or_one_whose_event_is_pulled() -> None:
     left = {state for (state, _), after in REGISTRATION_TRANSITIONS.items() if after is not state}
 
-    assert set(RegistrationState) - left == {S.CANCELLED}
+    assert set(RegistrationState) - left == {S.CANCELLED, S.AVAILABLE}
 
 
 def test_a_registration_is_watched_only_until_it_was_announced_once() -> None:
@@ -85,4 +87,14 @@ def test_a_registration_is_delivered_in_the_lane_of_its_client_and_origin() -> N
 
     assert same_origin.lane == REGISTRATION.lane
     assert len({REGISTRATION.lane, other_client.lane, other_origin.lane}) == 3
+    assert REGISTRATION.lane is not None
     assert "s3cret" not in REGISTRATION.lane
+
+
+def test_without_a_callback_a_registration_has_no_lane_and_an_identity_of_its_own() -> None:
+    pulled = replace(REGISTRATION, callback_url=None, origin=None)
+
+    assert pulled.lane is None
+    assert pulled.task == REGISTRATION.task
+    assert pulled.identity != REGISTRATION.identity
+    assert pulled.identity == replace(pulled, metadata=b'{"other":1}').identity

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from relay.domain.chain import Rule, Step, What, counted, spoken
 from relay.domain.deliveries import DeadReason
 from relay.domain.errors import BrokenRule
-from relay.domain.history import History, Notification, Tried
+from relay.domain.history import Event, History, Notification, Tried
 from relay.domain.instants import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Instant, Span
 from relay.domain.lanes import Cause, Lane
 from relay.domain.registrations import EventType
 from relay.domain.tasks import PollResult, TaskState
 from relay.domain.timeline import timeline
 from tests.domain.chains import hold
-from tests.domain.histories import HISTORIES, TERMS, terms
+from tests.domain.histories import HISTORIES, REGISTRATION_LANE, TERMS, terms
 from tests.domain.samples import NOON, REGISTRATION, TASK, at
 
 NOW = at(3600)
@@ -67,7 +67,7 @@ ENDED = replace(
         first_terminal_at=at(10),
     ),
 )
-LANE = Lane(name=REGISTRATION.lane, slots=0, failures=1, paused_at=at(12), failing_since=at(11))
+LANE = Lane(name=REGISTRATION_LANE, slots=0, failures=1, paused_at=at(12), failing_since=at(11))
 
 
 def told(
@@ -83,7 +83,7 @@ def last(history: History, now: Instant = NOW, *, configured: bool = True, halte
 
 
 def with_event(**changes: object) -> History:
-    return replace(ENDED, notification=replace(EVENT, **changes))  # type: ignore[arg-type]  # each test names real fields
+    return replace(ENDED, event=replace(EVENT, **changes))  # type: ignore[arg-type]  # each test names real fields
 
 
 @settings(max_examples=300, deadline=None)
@@ -100,6 +100,26 @@ def test_every_timeline_is_a_chain_of_causes_from_its_registration_to_one_end_or
     assert [step.at for step in steps if step.what is What.TRIED] == [
         attempt.started_at for attempt in (event.tried if event else ())
     ]
+
+
+def test_without_a_callback_the_story_ends_with_an_event_that_waits_to_be_pulled() -> None:
+    pulled = replace(
+        ENDED,
+        registration=replace(REGISTRATION, callback_url=None, origin=None),
+        event=Event(type=EVENT.type, created_at=EVENT.created_at, position=1_007),
+    )
+
+    steps = told(pulled)
+
+    assert [step.what for step in steps] == [What.REGISTERED, What.POLLED, What.SEEN, What.AVAILABLE]
+    assert (
+        steps[0].detail
+        == "registered: an event is to be made, and to be pulled, when the text-to-sound task ends"
+    )
+    assert steps[-1].detail == (
+        "the event was made, task.succeeded, number 1,007 of the client's; it waits to be pulled"
+    )
+    assert (steps[-1].rule, steps[-1].facts["position"]) == (Rule.PULLED, 1_007)
 
 
 def test_a_whole_story_is_told_step_by_step() -> None:
@@ -174,7 +194,7 @@ def test_polls_before_the_registration_and_after_its_verdict_are_not_told_as_its
     later = replace(polled, last_poll_at=at(60))
 
     before = told(replace(WATCHED, task=polled))
-    after = told(replace(WATCHED, task=later, notification=expired))
+    after = told(replace(WATCHED, task=later, event=expired))
 
     assert [step.what for step in before] == [What.REGISTERED, What.NEXT_POLL]
     assert (after[1].what, after[1].at) == (What.POLLED, None)
@@ -223,14 +243,14 @@ def test_when_the_end_was_seen_is_told_as_well_as_it_is_known(
     ],
 )
 def test_the_relays_own_verdicts_say_why(type_: EventType, what: What, detail: str) -> None:
-    steps = told(replace(WATCHED, notification=replace(EVENT, type=type_)))
+    steps = told(replace(WATCHED, event=replace(EVENT, type=type_)))
 
     assert (steps[1].what, steps[1].detail) == (what, detail)
 
 
 def test_a_test_has_no_timeline() -> None:
     with pytest.raises(BrokenRule):
-        told(replace(WATCHED, notification=replace(EVENT, type=EventType.RELAY_TEST)))
+        told(replace(WATCHED, event=replace(EVENT, type=EventType.RELAY_TEST)))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Concatenate, Literal, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, text
@@ -133,6 +133,10 @@ class Store:
             created_at=now,
             expires_at=Instant(now + (lasts if expires_in is None else expires_in * SECOND)),
         )
+
+    def pulled(self, task_id: str = "t-1", *, client: str = "shop", lasts: int = DAY) -> Registration:
+        """Wanted, without a callback."""
+        return replace(self.wanted(task_id, client=client, lasts=lasts), callback_url=None, origin=None)
 
     async def register(self, *wanted: Registration) -> list[Registered]:
         return await self.write(registrations.register, wanted, BASE_URLS)

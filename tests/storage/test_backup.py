@@ -223,12 +223,12 @@ def many(connection: Connection) -> None:
     """More than one step of either kind of copy."""
     mark = "$1" if connection.dialect.name == "postgresql" else "?"
     named = [(f"c{number:06}" + "x" * 3_000,) for number in range(2 * backup.BATCH)]
-    connection.exec_driver_sql(f"INSERT INTO clients VALUES ({mark}, 0)", named)  # noqa: S608 - our own
+    connection.exec_driver_sql(f"INSERT INTO clients (name, last_position) VALUES ({mark}, 0)", named)  # noqa: S608 - our own
 
 
 async def test_what_is_written_while_a_backup_is_taken_is_not_in_it(store: Store, tmp_path: Path) -> None:
     await store.write(many)
-    statement = "INSERT INTO clients VALUES ('meanwhile', 0)"
+    statement = "INSERT INTO clients (name, last_position) VALUES ('meanwhile', 0)"
     steps: list[int] = []
     file = tmp_path / "backup"
     file.touch()
@@ -320,7 +320,7 @@ def older(tmp_path: Path) -> Path:
         await database.close()
 
     asyncio.run(make())
-    edit(file, "INSERT INTO clients VALUES ('shop', 7)")
+    edit(file, "INSERT INTO clients (name, last_position) VALUES ('shop', 7)")
     edit(file, "INSERT INTO lanes VALUES ('lane', 1, 2, 3, 4)")
     return file
 
@@ -342,7 +342,7 @@ async def test_an_older_schema_is_backed_up_as_it_is(older: Path, store: Store, 
         for table in (*reversed(metadata.sorted_tables), "alembic_version"):
             connection.execute(text(f"DROP TABLE {table}"))
         schema.make(connection, "0001")
-        connection.execute(text("INSERT INTO clients VALUES ('shop', 7)"))
+        connection.execute(text("INSERT INTO clients (name, last_position) VALUES ('shop', 7)"))
 
     await store.write(at_first)
 
@@ -368,7 +368,7 @@ def whole(sqlite_template: Path, tmp_path: Path) -> Path:
     edit(file, "PRAGMA journal_mode=DELETE")
     with closing(sqlite3.connect(file)) as connection, connection:
         named = [(f"c{number:06}" + "x" * 3_000,) for number in range(50)]
-        connection.executemany("INSERT INTO clients VALUES (?, 0)", named)
+        connection.executemany("INSERT INTO clients (name, last_position) VALUES (?, 0)", named)
     return file
 
 
@@ -420,14 +420,14 @@ def drop_a_table(file: Path) -> None:
 
 
 def break_text(file: Path) -> None:
-    edit(file, "INSERT INTO clients VALUES (CAST(X'FFFE' AS TEXT), 0)")
+    edit(file, "INSERT INTO clients (name, last_position) VALUES (CAST(X'FFFE' AS TEXT), 0)")
 
 
 def leave_out(file: Path) -> None:
     """SQLite never checks what is there when a rule is added."""
     edit(file, "ALTER TABLE clients RENAME TO before")
     edit(file, "CREATE TABLE clients (name TEXT, last_position BIGINT)")
-    edit(file, "INSERT INTO clients VALUES ('shop', NULL)")
+    edit(file, "INSERT INTO clients (name, last_position) VALUES ('shop', NULL)")
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ async def a_healing(store: Store) -> Work:
         (answers, ["tasks", "registrations", "clients", "events", "deliveries", "lanes"]),
         (outcomes, ["registrations", "deliveries", "attempts", "lanes"]),
         (a_step_of_a_replay, ["replays", "tasks", "registrations", "deliveries", "attempts", "replay_parts"]),
-        (a_pruning, ["tasks", "registrations", "events", "deliveries", "attempts"]),
+        (a_pruning, ["tasks", "registrations", "clients", "events", "deliveries", "attempts"]),
         (a_healing, ["tasks", "registrations", "clients", "events", "deliveries"]),
     ],
 )
