@@ -41,6 +41,8 @@ from relay.services.pull import Pulling
 from relay.services.read import Reading
 from relay.services.register import Registering, Wakes
 from relay.services.replay import ReplayControl, Replaying
+from relay.services.survey import Surveying
+from relay.services.tally import Tallying
 from relay.services.work import Work
 from relay.settings import Settings
 from relay.storage.engine import open_database
@@ -54,6 +56,7 @@ PROBE_SECONDS: Final = 1.0
 PRUNE_SECONDS: Final = 60.0
 MEASURE_SECONDS: Final = 10.0
 EXPORT_SECONDS: Final = 1.0
+TALLY_SECONDS: Final = 10.0
 
 _log = structlog.get_logger()
 
@@ -89,11 +92,14 @@ class Relay:
         self.commits = Commits(settings, self.database, clock=clock, metrics=self.metrics)
         self.traces = Traces(settings, outside.collector, clock=clock, metrics=self.metrics, rng=rng)
         self.probing = Probing(self.database, clock=clock, metrics=self.metrics)
+        self.tallying = Tallying(self.database, clock=clock)
         self.new_request_id = partial(_request_id, clock, rng)
         works_here = settings.role != "api"
         self.delivering = self._build_delivering(rng)
         announced = self.delivering.wake if works_here else _somebody_else
-        self.announcing = Announcing(announced, metrics=self.metrics, tracer=self.traces.tracer)
+        self.announcing = Announcing(
+            announced, metrics=self.metrics, tally=self.tallying, tracer=self.traces.tracer
+        )
         self.polling = self._build_polling(rng)
         self.works: tuple[Work[Any], ...] = (self.polling, self.delivering) if works_here else ()
         due = self.polling.wake if works_here else _somebody_else
@@ -142,6 +148,7 @@ class Relay:
             clock=clock,
             metrics=self.metrics,
         )
+        self.surveying = Surveying(self.database, clients=self.clients, clock=clock)
         self.measuring = Measuring(self.database, clients=self.clients, clock=clock, metrics=self.metrics)
 
     async def __aenter__(self) -> Self:
@@ -161,6 +168,7 @@ class Relay:
             )
             if self.works:
                 opened.push_async_callback(presence.note_seen, self.database, self.clock)
+            opened.push_async_callback(self.tallying.close)
             for transport in (self._outside.camb, self._outside.callbacks):
                 await opened.enter_async_context(transport)
             await opened.enter_async_context(self.traces.open(self._drain_left))
@@ -221,6 +229,7 @@ class Relay:
 
     def _start_jobs(self) -> None:
         self._scheduler.every(PROBE_SECONDS, "probe", self.probing.run_once)
+        self._scheduler.every(TALLY_SECONDS, "tally", self.tallying.run_once)
         if self.traces.exporter is not None:
             self._scheduler.every(EXPORT_SECONDS, "spans", self.traces.exporter.run_once)
         tick = self.settings.polling.tick.total_seconds()
@@ -271,6 +280,7 @@ class Relay:
             metrics=self.metrics,
             rng=rng,
             tracer=self.traces.tracer,
+            tally=self.tallying,
         )
 
 

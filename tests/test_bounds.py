@@ -15,11 +15,13 @@ from relay.cli.serving import KEEP_ALIVE_SECONDS
 from relay.commits import MOST_WAITING
 from relay.domain import allowances, traces
 from relay.domain.instants import SECOND
+from relay.domain.rollups import ChartSpan
 from relay.domain.urls import MAX_CALLBACK_URL
 from relay.outside import LOOKUP_THREADS
-from relay.services import allow, poll, spans
+from relay.services import allow, poll, spans, survey, tally
 from relay.settings import Settings
 from relay.storage import deliveries, redelivery
+from relay.storage import survey as surveys
 from relay.traces import FLUSH_SECONDS
 from relay.tracing import exporter
 from relay.webhook import guard
@@ -184,6 +186,21 @@ BOUNDS: Final = (
         what="how long what is finished is kept (`retention.finished`)",
         value=f"{length(DEFAULT.retention.finished)}; dead registrations for ever, or `retention.dead`",
         shown_by="tests/services/test_pruning.py::test_what_is_finished_is_kept_for_thirty_days_and_what_is_dead_for_ever",
+    ),
+    Bound(
+        who=CALLER,
+        what="what a look at how things stand counts · origins it looks at · dead it puts into groups, and groups",
+        value=f"{surveys.MOST_COUNTED:,} of each · {surveys.MOST_ORIGINS:,} · the newest {survey.MOST_DEAD_READ:,},"
+        f" {surveys.MOST_GROUPS}",
+        shown_by="tests/storage/test_survey.py::test_counting_ends_at_a_bound_and_says_so",
+    ),
+    Bound(
+        who=CALLER,
+        what="counts for charts: how long they are kept by the minute · by the quarter of an hour · how many wait for"
+        " the database, of a process",
+        value=f"{length(ChartSpan.HOUR.kept / SECOND)} · {length(ChartSpan.DAY.kept / SECOND)} ·"
+        f" {tally.MOST_WAITING:,}; more are left out",
+        shown_by="tests/services/test_surveying.py::test_only_so_much_is_kept_for_a_database_that_takes_nothing",
     ),
     Bound(
         who=CAMB,

@@ -143,7 +143,8 @@ class Lane:
     """`spent_until` is the instant at which the budget will be whole again (a virtual schedule: one column, no refill job).
 
     `failures` counts pauses in a row; while it is not zero one probe at a time is let through. `slots` is an origin's, None
-    for as many as are configured. `paused_at` is when a failure last took something away.
+    for as many as are configured. `paused_at` is when a failure last took something away. `failing_since` is when an origin
+    began to fail, and a key to be refused.
     """
 
     name: LaneName
@@ -248,13 +249,18 @@ class Lane:
         until = Instant(now + pause)
         if same_wave:
             return replace(self, paused_until=max(self.paused_until, until))
-        return replace(self, failures=failures, paused_at=now, paused_until=until)
+        return replace(self, failures=failures, paused_at=now, paused_until=until, failing_since=None)
+
+    def after_refusal(self, begun: Instant, now: Instant, asked: Span | None) -> "Lane":
+        """CAMB does not know the key, or not as one that may ask: waiting alone will not put that right."""
+        since = now if self.failing_since is None else self.failing_since
+        return replace(self.after_failure(begun, now, asked, UNAUTHORIZED_PAUSE), failing_since=since)
 
     def after_answer(self, begun: Instant) -> "Lane":
         """An answer to a request begun after the pause ends it; an older one proves nothing."""
         if begun < self.paused_at:
             return self
-        return replace(self, failures=0, paused_until=Instant(0))
+        return replace(self, failures=0, paused_until=Instant(0), failing_since=None)
 
 
 def parse_retry_after(value: str, wall: Instant) -> Span | None:

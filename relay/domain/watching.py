@@ -122,6 +122,7 @@ class Announced:
     """That a registration got its event, decided at `at`."""
 
     registration: RegistrationId
+    client: str
     type: EventType
     at: Instant
     trace: TraceContext | None
@@ -139,7 +140,9 @@ class Verdict:
     @property
     def announced(self) -> Announced:
         wanted = self.registration
-        return Announced(registration=wanted.id, type=self.type, at=self.at, trace=wanted.trace)
+        return Announced(
+            registration=wanted.id, client=wanted.client, type=self.type, at=self.at, trace=wanted.trace
+        )
 
 
 def conclusive(poll: Poll) -> bool:

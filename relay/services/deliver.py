@@ -19,6 +19,7 @@ from relay.domain.lanes import origin_lane
 from relay.domain.registrations import EventType
 from relay.domain.urls import CallbackUrl, parse_callback_url
 from relay.services.spans import keep_attempt
+from relay.services.tally import Tallying
 from relay.services.work import LEASE_MARGIN, Work
 from relay.storage import deliveries
 from relay.storage.attempts import AttemptOutcome, RecordedAttempt
@@ -60,6 +61,7 @@ class Delivering(Work[ClaimedDelivery]):
         metrics: Metrics,
         rng: random.Random,
         tracer: Tracer,
+        tally: Tallying,
     ) -> None:
         super().__init__("deliveries", clock=clock, metrics=metrics, concurrency=policy.concurrency)
         self._database = database
@@ -69,6 +71,7 @@ class Delivering(Work[ClaimedDelivery]):
         self._policy = policy
         self._rng = rng
         self._tracer = tracer
+        self._tally = tally
         self._tests: Counter[str] = Counter()
         for reason in DeadReason:  # what begins with its first increase seems never to have increased
             metrics.dead.labels(reason)
@@ -153,6 +156,7 @@ class Delivering(Work[ClaimedDelivery]):
     def _tell(self, outcome: AttemptOutcome, recorded: RecordedAttempt) -> None:
         row, attempt, metrics = outcome.claimed, outcome.attempt, self._metrics
         metrics.attempts.labels(attempt.label).inc()
+        self._tally.attempted(row.client, attempt)
         if not recorded.logged:
             metrics.attempt_logs_lost.inc()
         log = _log.bind(
@@ -171,7 +175,9 @@ class Delivering(Work[ClaimedDelivery]):
         match outcome.decision:
             case Delivered():
                 if recorded.applied:
-                    metrics.delivery_latency.observe(seconds(attempt.ended_at - row.announced_at))
+                    latency = attempt.ended_at - row.announced_at
+                    metrics.delivery_latency.observe(seconds(latency))
+                    self._tally.delivered(row.client, latency, attempt.ended_at)
                 log.info("delivery.attempted")
             case Retry(at=at):
                 log.info("delivery.attempted", next_at=text(at))

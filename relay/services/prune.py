@@ -11,7 +11,8 @@ from relay.domain.deliveries import DeadReason
 from relay.domain.errors import DatabaseUnavailable
 from relay.domain.instants import HOUR, Instant, Span
 from relay.domain.registrations import RegistrationState
-from relay.storage import giving_up, lanes, replays, retention, schema
+from relay.domain.rollups import ChartSpan
+from relay.storage import giving_up, lanes, replays, retention, rollups, schema
 from relay.storage.engine import Database
 from relay.telemetry import Metrics
 
@@ -61,6 +62,8 @@ class Pruning:
             if self._dead is not None:
                 await self._drop(RegistrationState.DEAD, self._dead)
             await self._drop_replays()
+            for span in ChartSpan:
+                await self._drop_rollups(span)
             await self._database.write(lanes.forget, Instant(self._clock.now() - LANE_KEPT))
         except DatabaseUnavailable as error:
             _log.warning("prune.failed", error=str(error))
@@ -85,6 +88,12 @@ class Pruning:
     async def _drop_replays(self) -> None:
         before = Instant(self._clock.now() - self._finished)
         while await self._database.write(replays.prune, before, MOST_AT_ONCE):
+            pass
+
+    async def _drop_rollups(self, span: ChartSpan) -> None:
+        # A slot longer than counts are added for: nobody locks any more what is dropped here.
+        before = Instant(self._clock.now() - span.kept - span.slot)
+        while await self._database.write(rollups.prune, span, before, MOST_AT_ONCE) >= MOST_AT_ONCE:
             pass
 
     async def _heal(self) -> None:

@@ -189,8 +189,13 @@ class Registering:
         if type_ is None:
             self._wakes.due()
         else:
-            at = registration.created_at
-            told = Announced(registration=registration.id, type=type_, at=at, trace=registration.trace)
+            told = Announced(
+                registration=registration.id,
+                client=registration.client,
+                type=type_,
+                at=registration.created_at,
+                trace=registration.trace,
+            )
             self._wakes.announcing.tell([told])
 
     def _answer(

@@ -15,8 +15,8 @@ from relay.storage.tables import deliveries, registrations, tasks
 from relay.storage.views import RegistrationView, get_page
 
 _R, _D = registrations.c, deliveries.c
-_EARLIEST: Final = RegistrationId("reg_")
-_LATEST: Final = RegistrationId("reg_g")
+EARLIEST: Final = RegistrationId("reg_")
+LATEST: Final = RegistrationId("reg_g")
 """Beyond every id, whose digits end at f."""
 _OPEN: Final = frozenset({RegistrationState.WATCHING, RegistrationState.DELIVERING})
 
@@ -85,9 +85,9 @@ def _page(
     columns = [column for column, _ in path]
     values = [literal(value, column.type) for column, value in path]
     place = tuple_(*columns, key)
-    first = _EARLIEST if wanted.since is None else first_registration_id(wanted.since)
+    first = EARLIEST if wanted.since is None else first_registration_id(wanted.since)
     beyond = min(
-        _LATEST if wanted.until is None else first_registration_id(wanted.until), wanted.before or _LATEST
+        LATEST if wanted.until is None else first_registration_id(wanted.until), wanted.before or LATEST
     )
     return (
         _narrowed(wanted, key)

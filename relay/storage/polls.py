@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from relay.domain.ids import TaskRef
 from relay.domain.instants import DAY, Instant, Span
-from relay.domain.lanes import FIRST_PAUSE, UNAUTHORIZED_PAUSE, Budget, Lane, LaneName
+from relay.domain.lanes import Budget, Lane, LaneName
 from relay.domain.registrations import EventType
 from relay.domain.sharing import Rooms, share
 from relay.domain.tasks import Poll, PollResult, TaskReport
@@ -21,12 +21,14 @@ from relay.storage.look import Look
 from relay.storage.queue import TASKS, Claim, Held, Take, more_is_due
 
 LONGEST_ASKED_PAUSE: Final = DAY
-PAUSING: Final = {
-    PollResult.RATE_LIMITED: FIRST_PAUSE,
-    PollResult.SERVER_ERROR: FIRST_PAUSE,
-    PollResult.UNREACHABLE: FIRST_PAUSE,
-    PollResult.UNAUTHORIZED: UNAUTHORIZED_PAUSE,
-}
+PAUSING: Final = frozenset(
+    {
+        PollResult.RATE_LIMITED,
+        PollResult.SERVER_ERROR,
+        PollResult.UNREACHABLE,
+        PollResult.UNAUTHORIZED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +239,9 @@ def _after(lane: Lane, poll: Poll) -> Lane:
     if answer.result in PAUSING:
         asked = None if isinstance(answer, TaskReport) else answer.retry_after
         longest = None if asked is None else min(asked, LONGEST_ASKED_PAUSE)
-        return lane.after_failure(poll.begun_at, poll.ended_at, longest, PAUSING[answer.result])
+        if answer.result is PollResult.UNAUTHORIZED:
+            return lane.after_refusal(poll.begun_at, poll.ended_at, longest)
+        return lane.after_failure(poll.begun_at, poll.ended_at, longest)
     return lane if answer.result is PollResult.TIMEOUT else lane.after_answer(poll.begun_at)
 
 

@@ -221,6 +221,20 @@ replay_parts: Final = Table(
     _index("ix_replay_parts_due", "replay", "next_at", where="next_at IS NOT NULL"),
 )
 
+rollups: Final = Table(
+    "rollups",
+    metadata,
+    # Empty for all clients together.
+    Column("client", Key, primary_key=True),
+    # The slot's length in seconds, and its beginning.
+    Column("span", Integer, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, primary_key=True, autoincrement=False),
+    Column("measure", Key, primary_key=True),
+    Column("bucket", Key, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    _index("ix_rollups_over", "span", "at"),
+)
+
 facts: Final = Table(
     "facts",
     metadata,

@@ -168,11 +168,23 @@ def test_a_key_that_is_refused_is_asked_once_a_minute_and_never_seldomer() -> No
     lane, now, pauses = LANE, NOON, []
 
     for _ in range(4):
-        lane = lane.after_failure(now, now, None, UNAUTHORIZED_PAUSE)
+        lane = lane.after_refusal(now, now, None)
         pauses.append((lane.paused_until - now) // SECOND)
         now = lane.paused_until
 
     assert pauses == [60, 60, 60, 60]
+
+
+def test_a_key_counts_as_refused_from_its_first_refusal_to_the_next_other_answer() -> None:
+    refused = LANE.after_refusal(at(0), at(1), None)
+
+    again = refused.after_refusal(at(61), at(62), None)
+
+    assert LANE.failing_since is None
+    assert (refused.failing_since, again.failing_since) == (at(1), at(1))
+    assert again.after_failure(at(0), at(63), None).failing_since == at(1)  # of the same wave
+    assert again.after_failure(at(130), at(131), None).failing_since is None
+    assert again.after_answer(at(130)).failing_since is None
 
 
 @pytest.mark.parametrize("asked", [1, 999_999, 3 * SECOND, 61 * SECOND, HOUR, DAY])
