@@ -288,7 +288,7 @@ def create_app(relay: Relay) -> Starlette:
     """What the public port serves: a worker alone has nothing but its health there."""
     routes = [] if relay.settings.server.operations_port is not None else operations_routes(_health(relay))
     if relay.settings.role != "worker":
-        callers = Callers(relay.clients)
+        callers = Callers(relay.clients, relay.settings.operator_digests())
         routes += public_routes(
             Registrations(callers, relay.registering, relay.reading),
             Events(callers, relay.pulling),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from relay.domain.clients import token_digest
 from relay.domain.keys import SharedSecret
 from relay.settings import ConfigurationError, DatabaseSettings, ServerSettings, Settings, load_settings
 
@@ -493,6 +494,11 @@ class TestContradictions:
                 "RELAY_CLIENTS__B__API_TOKENS",
                 "clients.b.api_tokens is empty, and so is client a's",
             ),
+            (
+                {"RELAY_CLIENTS__A__API_TOKENS": TOKEN, "RELAY_OPERATOR__API_TOKENS": f"operators-own,{TOKEN}"},
+                "RELAY_OPERATOR__API_TOKENS, RELAY_CLIENTS__A__API_TOKENS",
+                "operator.api_tokens shares a token with client a",
+            ),
         ],
     )
     def test_settings_that_contradict_each_other_are_refused(
@@ -704,6 +710,8 @@ class TestSecrecy:
         environ = {
             "RELAY_API_TOKEN": self.CANARY,
             "RELAY_API_TOKENS": f"{self.CANARY},{self.CANARY}!",
+            "RELAY_OPERATOR__API_TOKENS": f"{self.CANARY},",
+            "RELAY_CONSOLE__ENABLED": self.CANARY,
             "RELAY_CAMB_API_KEY": f"{self.CANARY} ",
             "RELAY_SIGNING_SECRETS": f"whsec_{self.CANARY}*",
             "RELAY_DATABASE__URL": f"postgresql://relay:1/{self.CANARY}@db/relay",
@@ -748,6 +756,7 @@ class TestSecrecy:
         key = base64.b64encode(self.CANARY.encode() * 2).decode()
         environ = {
             "RELAY_API_TOKENS": self.CANARY,
+            "RELAY_OPERATOR__API_TOKENS": f"{self.CANARY}-operator",
             "RELAY_CAMB_API_KEY": self.CANARY,
             "RELAY_SIGNING_SECRETS": f"whsec_{key}",
             "RELAY_DATABASE__URL": f"postgresql://relay:{self.CANARY}@db/relay?sslmode=require",
@@ -801,6 +810,19 @@ def test_the_description_lists_every_setting_with_its_value_and_masks_secrets(cw
     assert rows["clients.default.api_tokens"] == "**********, **********"
     assert rows["clients.default.camb_api_key"] == "**********"
     assert rows["clients.default.default_kind"] == "text-to-sound"
+
+
+def test_an_operators_tokens_are_known_by_their_digests_and_no_clients(cwd: Path) -> None:
+    settings = load(cwd, WHOLE | {"RELAY_OPERATOR__API_TOKENS": "operators-own,operators-other"})
+
+    assert settings.operator_digests() == {token_digest("operators-own"), token_digest("operators-other")}
+    assert dict(settings.describe())["operator.api_tokens"] == "**********, **********"
+    assert not settings.operator_digests() & settings.clients_by_name()["default"].api_token_digests
+
+
+def test_the_console_is_on_until_somebody_switches_it_off(cwd: Path) -> None:
+    assert load(cwd).console.enabled
+    assert not load(cwd, {"RELAY_CONSOLE__ENABLED": "false"}).console.enabled
 
 
 def test_settings_cannot_be_changed(cwd: Path) -> None:

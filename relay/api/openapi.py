@@ -14,6 +14,7 @@ _REF: Final = "#/components/schemas/{model}"
 _PROBLEMS: Final = {
     400: "The body is not JSON.",
     401: "No API token, or one that is not known.",
+    403: "An operator's token, which reads the console and nothing else.",
     404: "Nothing of that id, or another client's.",
     408: "The body took too long.",
     409: "Its state, or what stands already, does not allow it.",
@@ -28,7 +29,7 @@ _PROBLEMS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One call. `problems` are the statuses it can refuse with, beside 401 and 503 where it is not `public`."""
+    """One call. `problems` are the statuses it can refuse with, beside 401, 403 and 503 where it is not `public`."""
 
     method: str
     path: str
@@ -91,7 +92,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         for status, model in operation.answers.items()
     } | {
         str(status): {"description": _PROBLEMS[status], "content": _content(CONTENT_TYPE, Problem)}
-        for status in sorted({*operation.problems} | (set() if operation.public else {401, 503}))
+        for status in sorted({*operation.problems} | (set() if operation.public else {401, 403, 503}))
     }
     if operation.public:
         described["security"] = []

@@ -29,6 +29,7 @@ _SHOWN: Final = 80
 _TITLES: Final = {
     400: "The body is not JSON",
     401: "Not authenticated",
+    403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
     409: "In conflict with what stands",

@@ -1,7 +1,7 @@
 """What every route asks of a request: who sends it, and a body within its bounds."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -23,21 +23,30 @@ MAX_ERRORS: Final = 10
 """How many of an item's broken rules an answer names."""
 MAX_FIELD: Final = 200
 
+OPERATORS_TOKEN: Final = (
+    "this is an operator's token: it signs in to the console at /ui and reads there, and the API takes"
+    " clients' tokens only"
+)
+
 # Where pydantic's words are about Python, not JSON.
 _RULES: Final = {"model_type": "must be a JSON object", "dict_type": "must be a JSON object"}
 
 
 class Callers:
-    """Who is who by token. A client without any token is whoever sends none: the relay then listens on loopback only."""
+    """Who is who by token. A client without any token is whoever sends none: the relay then listens on loopback only.
 
-    def __init__(self, clients: Mapping[str, Client]) -> None:
+    `operators` are the digests of tokens that read the console and nothing else.
+    """
+
+    def __init__(self, clients: Mapping[str, Client], operators: Collection[bytes] = ()) -> None:
+        self._operators = operators
         self._by_digest = {
             digest: client for client in clients.values() for digest in client.api_token_digests
         }
         self._anonymous = next((client for client in clients.values() if not client.api_token_digests), None)
 
     def identify(self, request: Request) -> Client:
-        """Raises 401."""
+        """Raises 401, and 403 for an operator's token."""
         header = request.headers.get("authorization")
         if header is None:
             if self._anonymous is not None:
@@ -45,10 +54,13 @@ class Callers:
             raise _unauthenticated("send one of the client's API tokens as `Authorization: Bearer <token>`")
         scheme, _, token = header.partition(" ")
         # Looked up by its digest: how long that takes says nothing about any token.
-        client = self._by_digest.get(token_digest(token.strip())) if scheme.lower() == "bearer" else None
-        if client is None:
-            raise _unauthenticated("the API token is not known")
-        return client
+        digest = token_digest(token.strip()) if scheme.lower() == "bearer" else b""
+        client = self._by_digest.get(digest)
+        if client is not None:
+            return client
+        if digest in self._operators:
+            raise Unacceptable(403, OPERATORS_TOKEN)
+        raise _unauthenticated("the API token is not known")
 
 
 async def read_json(request: Request, limit: int, *, within: float = BODY_SECONDS) -> object:

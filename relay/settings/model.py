@@ -1,13 +1,13 @@
 """The configuration of one process: read once, frozen, and handed in."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import combinations
 from types import MappingProxyType
 from typing import Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from relay.domain.allowances import Allowance
@@ -20,9 +20,11 @@ from relay.settings.sections import (
     CallbacksSettings,
     CambSettings,
     ClientSettings,
+    ConsoleSettings,
     DatabaseSettings,
     DeliverySettings,
     LoggingSettings,
+    OperatorSettings,
     PollingSettings,
     RegistrationsSettings,
     RetentionSettings,
@@ -67,6 +69,8 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     logging: LoggingSettings = LoggingSettings()
     tracing: TracingSettings = TracingSettings()
+    console: ConsoleSettings = ConsoleSettings()
+    operator: OperatorSettings = OperatorSettings()
     clients: Mapping[ClientName, ClientSettings] = Field(
         default_factory=dict, description="Who may use the relay, by name."
     )
@@ -102,9 +106,7 @@ class Settings(BaseSettings):
                     name=name,
                     camb_base_url=client.camb_base_url or self.camb.base_url,
                     camb_api_key=client.camb_api_key.get_secret_value(),
-                    api_token_digests=frozenset(
-                        token_digest(t.get_secret_value()) for t in client.api_tokens
-                    ),
+                    api_token_digests=_digests(client.api_tokens),
                     signing_keys=tuple(signing_key(s.get_secret_value()) for s in client.signing_secrets),
                     default_kind=client.default_kind,
                     callback_headers=tuple(header.header() for header in client.callback_headers),
@@ -113,6 +115,10 @@ class Settings(BaseSettings):
                 if client.camb_api_key is not None
             }
         )
+
+    def operator_digests(self) -> frozenset[bytes]:
+        """SHA-256 of the operator's tokens."""
+        return _digests(self.operator.api_tokens)
 
     def allowances_by_name(self) -> Mapping[str, Allowance]:
         """What each client may register: its own bounds, or everybody's."""
@@ -135,6 +141,10 @@ class Settings(BaseSettings):
     def describe(self) -> list[tuple[str, str]]:
         """The effective configuration, secrets masked, in the file's order."""
         return list(_rows(self))
+
+
+def _digests(tokens: Iterable[SecretStr]) -> frozenset[bytes]:
+    return frozenset(token_digest(token.get_secret_value()) for token in tokens)
 
 
 def _missing(name: str, client: ClientSettings) -> Iterator[str]:
@@ -177,6 +187,7 @@ def _contradictions(settings: Settings) -> Iterator[Contradiction]:
     yield from _among_times(settings)
     yield from _in_serving(settings)
     yield from _among_clients(settings.clients)
+    yield from _with_the_operator(settings)
 
 
 def _among_times(settings: Settings) -> Iterator[Contradiction]:
@@ -235,4 +246,13 @@ def _among_clients(clients: Mapping[str, ClientSettings]) -> Iterator[Contradict
             yield Contradiction(
                 paths=paths,
                 rule=f"is empty, and so is client {one}'s: a call without a token is one client's only",
+            )
+
+
+def _with_the_operator(settings: Settings) -> Iterator[Contradiction]:
+    for name, client in settings.clients.items():
+        if set(client.api_tokens) & set(settings.operator.api_tokens):
+            yield Contradiction(
+                paths=(("operator", "api_tokens"), ("clients", name, "api_tokens")),
+                rule=f"shares a token with client {name}: a token says who is looking",
             )

@@ -124,8 +124,8 @@ class Names:
         }
         if len(path) == 1:
             # A key that stands above all tables may have lost its own.
-            anywhere |= {key: f"clients.{DEFAULT_CLIENT}.{key}" for key in ClientSettings.model_fields}
             anywhere |= {known[-1]: dotted(known) for known in self._fields}
+            anywhere |= {key: f"clients.{DEFAULT_CLIENT}.{key}" for key in ClientSettings.model_fields}
         return _nearest(dotted(path), anywhere)
 
 

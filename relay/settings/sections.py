@@ -292,6 +292,21 @@ class LoggingSettings(Section):
     )
 
 
+class ConsoleSettings(Section):
+    enabled: bool = Field(
+        default=True,
+        description="Serve the console under /ui, beside the API. Who signs in shows an API token or an operator's.",
+    )
+
+
+class OperatorSettings(Section):
+    api_tokens: tuple[ApiToken, ...] = Field(
+        (),
+        description="What lets somebody read every client's part of the console, and change nothing. The API refuses "
+        "them, and no client has one of them. 8 to 256 characters each.",
+    )
+
+
 class ClientSettings(Section):
     api_tokens: tuple[ApiToken, ...] = Field(
         (),

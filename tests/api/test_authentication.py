@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.api.requests import OPERATORS_TOKEN
 from tests.api.problems import problem
 from tests.relays import HOOK, TOKEN, RelayInHand, open_relay, settings_for, sqlite_url
 
@@ -63,6 +64,17 @@ async def test_a_token_of_any_bytes_is_answered_401(relay: RelayInHand) -> None:
     answer = await relay.api.get("/v1/registrations", headers={b"authorization": b"Bearer \xff\xfe"})
 
     problem(answer, 401)
+
+
+async def test_an_operators_token_is_answered_403_with_the_reason(tmp_path: Path) -> None:
+    settings = settings_for(sqlite_url(tmp_path), operator={"api_tokens": ["token-of-an-operator"]})
+    async with open_relay(settings) as relay:
+        before = await relay.stored()
+        relay.api.headers["authorization"] = "Bearer token-of-an-operator"
+        answers = [await relay.api.request(method, path, json=BODY) for method, path in CALLS]
+
+        assert {problem(answer, 403)["detail"] for answer in answers} == {OPERATORS_TOKEN}
+        assert await relay.stored() == before
 
 
 async def test_the_scheme_is_read_without_regard_to_case(relay: RelayInHand) -> None:

@@ -142,6 +142,7 @@ SECRET_SETTINGS: list[Manifest] = [
     {"api_tokens": "x"},
     {"camb_api_key": "x"},
     {"signing_secrets": ["x"]},
+    {"operator": {"api_tokens": ["x"]}},
     {"clients": {"acme": {"callback_headers": [{"origin": "https://a.example", "value": "x"}]}}},
     {"clients": {"acme": {"default_kind": "whsec_Y2FuYXJ5"}}},
     {"clients": {"acme": {"default_kind": "Bearer x"}}},
