@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 import structlog
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from relay import __version__, presence
 from relay.api.application import application
@@ -24,6 +25,8 @@ from relay.api.trials import Trials
 from relay.camb import CambClient
 from relay.clock import Clock
 from relay.commits import Commits
+from relay.console.routes import Services, console_routes
+from relay.console.sessions import Sessions
 from relay.domain.ids import RANDOM_BITS, uuid7_hex
 from relay.domain.instants import Instant, seconds, span_of
 from relay.outside import Outside
@@ -288,17 +291,35 @@ def create_app(relay: Relay) -> Starlette:
     """What the public port serves: a worker alone has nothing but its health there."""
     routes = [] if relay.settings.server.operations_port is not None else operations_routes(_health(relay))
     if relay.settings.role != "worker":
-        callers = Callers(relay.clients, relay.settings.operator_digests())
-        routes += public_routes(
-            Registrations(callers, relay.registering, relay.reading),
-            Events(callers, relay.pulling),
-            Origins(callers, relay.reading, slots=relay.settings.delivery.concurrency_per_origin),
-            Replays(callers, relay.replay_control),
-            Trials(callers, relay.delivering, relay.guard),
-            Keys(callers, relay.clients),
-            tracer=relay.traces.tracer,
-        )
+        routes += _offered(relay)
     return application(routes, relay.new_request_id)
+
+
+def _offered(relay: Relay) -> list[Route]:
+    settings, operators = relay.settings, relay.settings.operator_digests()
+    callers = Callers(relay.clients, operators)
+    trials = Trials(callers, relay.delivering, relay.guard)
+    slots = settings.delivery.concurrency_per_origin
+    routes = public_routes(
+        Registrations(callers, relay.registering, relay.reading),
+        Events(callers, relay.pulling),
+        Origins(callers, relay.reading, slots=slots),
+        Replays(callers, relay.replay_control),
+        trials,
+        Keys(callers, relay.clients),
+        tracer=relay.traces.tracer,
+    )
+    if settings.console.enabled:
+        services = Services(
+            reading=relay.reading,
+            registering=relay.registering,
+            trials=trials,
+            replays=relay.replay_control,
+            surveying=relay.surveying,
+            slots=slots,
+        )
+        routes += console_routes(services, Sessions(relay.clients, operators, relay.clock), relay.clock)
+    return routes
 
 
 def create_operations_app(relay: Relay) -> Starlette:

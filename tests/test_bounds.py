@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from relay import framing, transport
-from relay.api import fields, replays, requests, schemas
+from relay.api import fields, requests, schemas
 from relay.api import registrations as calls
 from relay.cli import protocol
 from relay.cli.serving import KEEP_ALIVE_SECONDS
@@ -18,7 +18,7 @@ from relay.domain.instants import SECOND
 from relay.domain.rollups import ChartSpan
 from relay.domain.urls import MAX_CALLBACK_URL
 from relay.outside import LOOKUP_THREADS
-from relay.services import allow, poll, spans, survey, tally
+from relay.services import allow, poll, replay, spans, survey, tally
 from relay.settings import Settings
 from relay.storage import deliveries, redelivery
 from relay.storage import survey as surveys
@@ -165,7 +165,7 @@ BOUNDS: Final = (
     Bound(
         who=CALLER,
         what="dry runs of a client at once",
-        value=f"{replays.MAX_COUNTS}, then 429",
+        value=f"{replay.MAX_COUNTS}, then 429",
         shown_by="tests/services/test_replaying.py::test_a_client_counts_only_so_much_at_once",
     ),
     Bound(

@@ -495,7 +495,10 @@ class TestContradictions:
                 "clients.b.api_tokens is empty, and so is client a's",
             ),
             (
-                {"RELAY_CLIENTS__A__API_TOKENS": TOKEN, "RELAY_OPERATOR__API_TOKENS": f"operators-own,{TOKEN}"},
+                {
+                    "RELAY_CLIENTS__A__API_TOKENS": TOKEN,
+                    "RELAY_OPERATOR__API_TOKENS": f"operators-own,{TOKEN}",
+                },
                 "RELAY_OPERATOR__API_TOKENS, RELAY_CLIENTS__A__API_TOKENS",
                 "operator.api_tokens shares a token with client a",
             ),

@@ -35,7 +35,7 @@ class Registrations:
 
     async def create(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        wish = _wish(parse(RegistrationRequest, await read_json(request, MAX_BODY)), client)
+        wish = wish_of(parse(RegistrationRequest, await read_json(request, MAX_BODY)), client)
         trace = trace_of(request.scope)
         stands = await self._registering.register(client, wish, trace.context)
         trace.attributes |= {
@@ -77,13 +77,17 @@ class Registrations:
 
     async def read(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        return answer(registration_resource(await self._reading.registration(client.name, _wanted(request))))
+        return answer(
+            registration_resource(await self._reading.registration(client.name, wanted_registration(request)))
+        )
 
     async def attempts(self, request: Request) -> Response:
         client = self._callers.identify(request)
         query = parse_query(AttemptQuery, request)
         after, limit = int(query.cursor or 0), query.limit
-        found = await self._reading.attempts(client.name, _wanted(request), after=after, limit=limit + 1)
+        found = await self._reading.attempts(
+            client.name, wanted_registration(request), after=after, limit=limit + 1
+        )
         return answer_page(
             found,
             limit,
@@ -93,15 +97,17 @@ class Registrations:
 
     async def timeline(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        return answer(timeline_resource(await self._reading.timeline(client, _wanted(request))))
+        return answer(timeline_resource(await self._reading.timeline(client, wanted_registration(request))))
 
     async def cancel(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        return answer(registration_resource(await self._registering.cancel(client.name, _wanted(request))))
+        return answer(
+            registration_resource(await self._registering.cancel(client.name, wanted_registration(request)))
+        )
 
     async def redeliver(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        view = await self._registering.redeliver(client.name, _wanted(request))
+        view = await self._registering.redeliver(client.name, wanted_registration(request))
         return answer(registration_resource(view), 202)
 
 
@@ -113,7 +119,8 @@ def callback_url(text: str) -> CallbackUrl:
         raise InvalidInput(FieldError(field="callback_url", rule=str(error))) from None
 
 
-def _wish(asked: RegistrationRequest, client: Client) -> Wish:
+def wish_of(asked: RegistrationRequest, client: Client) -> Wish:
+    """Raises InvalidInput."""
     return Wish(
         task_id=asked.task_id,
         kind=asked.kind or client.default_kind,
@@ -131,7 +138,7 @@ def _wishes(body: object, client: Client) -> list[Wish | InvalidInput]:
 
 def _wish_or_refusal(item: object, client: Client) -> Wish | InvalidInput:
     try:
-        return _wish(parse(RegistrationRequest, item), client)
+        return wish_of(parse(RegistrationRequest, item), client)
     except InvalidInput as refusal:
         return refusal
 
@@ -146,7 +153,8 @@ def _item(result: Answer | RequestRefused, request_id: str) -> dict[str, Any]:
     return {"http_status": document["status"], "problem": document}
 
 
-def _wanted(request: Request) -> RegistrationId:
+def wanted_registration(request: Request) -> RegistrationId:
+    """Raises NotFound."""
     wanted = parse_registration_id(request.path_params["id"])
     if wanted is None:
         raise NotFound("there is no such registration")

@@ -1,7 +1,6 @@
 """The calls under `/v1/replays`."""
 
-from collections import Counter
-from typing import Any, Final
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +16,7 @@ from relay.api.replay_schemas import (
 )
 from relay.api.requests import MAX_BODY, Callers, parse, parse_cursor, parse_query, read_json
 from relay.api.responses import answer, answer_page
-from relay.domain.errors import NotFound, TooMany
+from relay.domain.errors import NotFound
 from relay.domain.ids import ReplayId, parse_replay_id
 from relay.domain.instants import parse_rfc3339_or_none, text, text_or_none
 from relay.domain.registrations import RegistrationState
@@ -25,35 +24,22 @@ from relay.domain.replays import Replay, ReplayChange, ReplayFilter, ReplayState
 from relay.services.replay import ReplayControl
 from relay.storage.replays import Part, ReplayView
 
-MAX_COUNTS: Final = 2
-
 
 class Replays:
     def __init__(self, callers: Callers, control: ReplayControl) -> None:
         self._callers = callers
         self._control = control
-        self._counting: Counter[str] = Counter()
 
     async def create(self, request: Request) -> Response:
         client = self._callers.identify(request)
         asked = parse(ReplayRequest, await read_json(request, MAX_BODY))
-        wanted = _filter(asked.filter)
+        wanted = replay_filter(asked.filter)
         if asked.dry_run:
-            matching = await self._counted(client.name, wanted)
+            matching = await self._control.count(client.name, wanted)
             return answer(ReplayCount(matching=matching).model_dump())
         replay = await self._control.begin(client.name, wanted)
         headers = {"location": f"/v1/replays/{replay.id}"}
         return answer(_view_resource(ReplayView(replay=replay)), 202, headers)
-
-    async def _counted(self, client: str, wanted: ReplayFilter) -> int:
-        """Raises TooMany: a count reads everything that has ended, and on SQLite there is one reader."""
-        if self._counting[client] == MAX_COUNTS:
-            raise TooMany(f"{MAX_COUNTS} dry runs of this client are under way", retry_after=1)
-        self._counting[client] += 1
-        try:
-            return await self._control.count(client, wanted)
-        finally:
-            self._counting[client] -= 1
 
     async def list(self, request: Request) -> Response:
         client = self._callers.identify(request)
@@ -64,7 +50,7 @@ class Replays:
 
     async def read(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        return answer(_view_resource(await self._control.read(client.name, _wanted(request))))
+        return answer(_view_resource(await self._control.read(client.name, wanted_replay(request))))
 
     async def pause(self, request: Request) -> Response:
         return await self._change(request, ReplayChange.PAUSED)
@@ -77,10 +63,10 @@ class Replays:
 
     async def _change(self, request: Request, change: ReplayChange) -> Response:
         client = self._callers.identify(request)
-        return answer(_view_resource(await self._control.change(client.name, _wanted(request), change)))
+        return answer(_view_resource(await self._control.change(client.name, wanted_replay(request), change)))
 
 
-def _filter(asked: ReplayFilterRequest) -> ReplayFilter:
+def replay_filter(asked: ReplayFilterRequest) -> ReplayFilter:
     return ReplayFilter(
         state=RegistrationState(asked.state),
         kind=asked.kind,
@@ -90,7 +76,8 @@ def _filter(asked: ReplayFilterRequest) -> ReplayFilter:
     )
 
 
-def _wanted(request: Request) -> ReplayId:
+def wanted_replay(request: Request) -> ReplayId:
+    """Raises NotFound."""
     wanted = parse_replay_id(request.path_params["id"])
     if wanted is None:
         raise NotFound("there is no such replay")

@@ -23,7 +23,7 @@ MAX_ERRORS: Final = 10
 """How many of an item's broken rules an answer names."""
 MAX_FIELD: Final = 200
 
-OPERATORS_TOKEN: Final = (
+NOT_FOR_OPERATORS: Final = (
     "this is an operator's token: it signs in to the console at /ui and reads there, and the API takes"
     " clients' tokens only"
 )
@@ -59,7 +59,7 @@ class Callers:
         if client is not None:
             return client
         if digest in self._operators:
-            raise Unacceptable(403, OPERATORS_TOKEN)
+            raise Unacceptable(403, NOT_FOR_OPERATORS)
         raise _unauthenticated("the API token is not known")
 
 
@@ -68,6 +68,15 @@ async def read_json(request: Request, limit: int, *, within: float = BODY_SECOND
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise Unacceptable(415, "send the body as content-type application/json")
+    body = await read_body(request, limit, within=within)
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Unacceptable(400, f"the body is not JSON: {error}") from None
+
+
+async def read_body(request: Request, limit: int, *, within: float = BODY_SECONDS) -> bytearray:
+    """Raises 413, 408 and 400."""
     announced = request.headers.get("content-length", "0")
     if announced.isdecimal() and int(announced) > limit:
         raise _too_large(limit)
@@ -82,10 +91,7 @@ async def read_json(request: Request, limit: int, *, within: float = BODY_SECOND
         raise Unacceptable(408, f"the body took more than {within:g} s", {"connection": "close"}) from None
     except ClientDisconnect:  # nobody is there to read this; it is no fault of ours either
         raise Unacceptable(400, "the body broke off") from None
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Unacceptable(400, f"the body is not JSON: {error}") from None
+    return body
 
 
 def parse(model: type[Model], value: object) -> Model:

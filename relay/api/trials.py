@@ -8,8 +8,9 @@ from relay.api.requests import MAX_BODY, Callers, parse, read_json
 from relay.api.resources import test_attempt_resource
 from relay.api.responses import answer
 from relay.api.schemas import TestRequest, TestResource
+from relay.domain.clients import Client
 from relay.domain.errors import FieldError, InvalidInput
-from relay.services.deliver import Delivering
+from relay.services.deliver import Delivering, Tested
 from relay.webhook.guard import Guard
 
 
@@ -21,10 +22,14 @@ class Trials:
 
     async def create(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        url = callback_url(parse(TestRequest, await read_json(request, MAX_BODY)).callback_url)
+        tested = await self.send(client, parse(TestRequest, await read_json(request, MAX_BODY)))
+        resource = TestResource(event_id=tested.event, attempt=test_attempt_resource(tested.attempt))
+        return answer(resource.model_dump())
+
+    async def send(self, client: Client, asked: TestRequest) -> Tested:
+        """Raises InvalidInput where the guard refuses the callback, Overloaded."""
+        url = callback_url(asked.callback_url)
         refusal = await self._guard.judge(url)
         if refusal is not None:
             raise InvalidInput(FieldError(field="callback_url", rule=refusal.rule))
-        event, attempt = await self._delivering.test(client, url)
-        tested = TestResource(event_id=event, attempt=test_attempt_resource(attempt))
-        return answer(tested.model_dump())
+        return await self._delivering.test(client, url)

@@ -14,7 +14,7 @@ from relay.domain.deliveries import Attempt, Dead, DeadReason, Delivered, Retry,
 from relay.domain.envelope import test_body
 from relay.domain.errors import Overloaded
 from relay.domain.ids import RANDOM_BITS, EventId, test_event_id
-from relay.domain.instants import MILLISECOND, Instant, Span, seconds, text
+from relay.domain.instants import MILLISECOND, SECOND, Instant, Span, seconds, text
 from relay.domain.lanes import origin_lane
 from relay.domain.registrations import EventType
 from relay.domain.urls import CallbackUrl, parse_callback_url
@@ -48,6 +48,16 @@ class DeliveryPolicy:
     quantum: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """A test as it was sent, and what came of it; `timestamp` is in Unix seconds."""
+
+    event: EventId
+    timestamp: int
+    body: bytes
+    attempt: Attempt
+
+
 class Delivering(Work[ClaimedDelivery]):
     def __init__(
         self,
@@ -76,7 +86,7 @@ class Delivering(Work[ClaimedDelivery]):
         for reason in DeadReason:  # what begins with its first increase seems never to have increased
             metrics.dead.labels(reason)
 
-    async def test(self, client: Client, url: CallbackUrl) -> tuple[EventId, Attempt]:
+    async def test(self, client: Client, url: CallbackUrl) -> Tested:
         """Send one signed `relay.test`, which is stored nowhere, takes a slot and moves no lane. Raises Overloaded."""
         lane = origin_lane(client.name, url.origin)
         if self._draining:
@@ -85,7 +95,8 @@ class Delivering(Work[ClaimedDelivery]):
             raise Overloaded("every slot of that callback's origin is taken; try again in a moment")
         if self._tests[client.name] >= MOST_TESTS:
             raise Overloaded("your other tests are not answered yet; try again in a moment")
-        event = test_event_id(self._clock.now(), self._rng.getrandbits(RANDOM_BITS))
+        now, timestamp = self._clock.now(), self._clock.wall() // SECOND
+        event, body = test_event_id(now, self._rng.getrandbits(RANDOM_BITS)), test_body(now)
         self._per_lane[lane] += 1
         self._tests[client.name] += 1
         try:
@@ -98,15 +109,16 @@ class Delivering(Work[ClaimedDelivery]):
                     event_type=EventType.RELAY_TEST,
                     attempt=1,
                     url=url,
-                    body=test_body(self._clock.now()),
+                    body=body,
                     client=client.name,
+                    timestamp=timestamp,
                 )
             )
         finally:
             self._tests[client.name] -= 1
             self._leave(lane)
         _log.info("test.attempted", client=client.name, **_facts(attempt))
-        return event, attempt
+        return Tested(event=event, timestamp=timestamp, body=body, attempt=attempt)
 
     def _may_claim(self) -> bool:
         return not self._draining and not self._committer.stuck

@@ -1,18 +1,23 @@
 """Replays: what a client asks for, and the job that walks through it in the background."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from typing import Final
 
 import structlog
 
 from relay.clock import Clock
-from relay.domain.errors import Conflict, DatabaseUnavailable
+from relay.domain.errors import Conflict, DatabaseUnavailable, TooMany
 from relay.domain.ids import RANDOM_BITS, ReplayId, replay_id
 from relay.domain.replays import MOST_OPEN, Place, Replay, ReplayChange, ReplayFilter, ReplayState
 from relay.storage import replay_walk, replaying, replays
 from relay.storage.engine import Database
 from relay.storage.replays import NotNow, ReplayView
 from relay.telemetry import Metrics
+
+MAX_COUNTS: Final = 2
+"""Counts of a client under way at once."""
 
 _log = structlog.get_logger()
 
@@ -24,9 +29,22 @@ class ReplayControl:
         self._database = database
         self._clock = clock
         self._rng = rng
+        self._counting: Counter[str] = Counter()
 
     async def count(self, client: str, wanted: ReplayFilter) -> int:
-        """How many a replay would find now, read slice by slice so that nobody waits behind it."""
+        """How many a replay would find now, read slice by slice so that nobody waits behind it.
+
+        Raises TooMany: a count reads everything that has ended, and on SQLite there is one reader.
+        """
+        if self._counting[client] == MAX_COUNTS:
+            raise TooMany(f"{MAX_COUNTS} dry runs of this client are under way", retry_after=1)
+        self._counting[client] += 1
+        try:
+            return await self._counted(client, wanted)
+        finally:
+            self._counting[client] -= 1
+
+    async def _counted(self, client: str, wanted: ReplayFilter) -> int:
         now, matching = self._clock.now(), 0
         place: Place | None = Place()
         while place is not None:

@@ -29,7 +29,10 @@ from relay.webhook.headers import notification_headers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What is sent. `relay.test` has no registration, task or kind; `attempt` counts from 1."""
+    """What is sent. `relay.test` has no registration, task or kind; `attempt` counts from 1.
+
+    `timestamp` is in Unix seconds; without it the moment of sending is meant.
+    """
 
     event_id: EventId
     event_type: EventType
@@ -41,6 +44,7 @@ class Message:
     body: bytes
     client: str
     trace: TraceContext | None = None
+    timestamp: int | None = None
 
 
 class Sender:
@@ -69,7 +73,7 @@ class Sender:
         started_at = self._clock.now()
         credentials = self._credentials[message.client]
         headers = credentials.for_origin(message.url.origin)
-        timestamp = self._clock.wall() // SECOND
+        timestamp = self._clock.wall() // SECOND if message.timestamp is None else message.timestamp
         signature = credentials.sign(message.event_id, timestamp, message.body)
         request = _request(message, timestamp, signature, headers)
         response: httpx.Response | None = None

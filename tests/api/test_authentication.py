@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.api.requests import OPERATORS_TOKEN
+from relay.api.requests import NOT_FOR_OPERATORS
 from tests.api.problems import problem
 from tests.relays import HOOK, TOKEN, RelayInHand, open_relay, settings_for, sqlite_url
 
@@ -73,7 +73,7 @@ async def test_an_operators_token_is_answered_403_with_the_reason(tmp_path: Path
         relay.api.headers["authorization"] = "Bearer token-of-an-operator"
         answers = [await relay.api.request(method, path, json=BODY) for method, path in CALLS]
 
-        assert {problem(answer, 403)["detail"] for answer in answers} == {OPERATORS_TOKEN}
+        assert {problem(answer, 403)["detail"] for answer in answers} == {NOT_FOR_OPERATORS}
         assert await relay.stored() == before
 
 
