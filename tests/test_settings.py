@@ -312,6 +312,7 @@ def test_a_key_like_no_other_is_refused_without_a_guess(cwd: Path) -> None:
         ("RELAY_POSTGRESQL_PORT_5432_TCP_ADDR", "10.0.0.1"),
         ("RELAY_URL", "http://127.0.0.1:8080"),
         ("RELAY_TOKEN", TOKEN),
+        ("RELAY_PROFILE", "staging"),
         ("RELAYED", "1"),
         ("relay_server__port", "1"),
     ],

@@ -2,13 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
 
 from relay.cli import exits
-from relay.settings import ConfigurationError, Settings, load_settings
+
+if TYPE_CHECKING:  # they take longer to import than all else that a help needs
+    from relay.settings import Settings
 
 ConfigFile = Annotated[
     Path | None,
@@ -27,8 +29,10 @@ out: Final = Console()
 err: Final = Console(stderr=True)
 
 
-def read_settings(config: Path | None, secrets_dir: Path | None) -> Settings:
+def read_settings(config: Path | None, secrets_dir: Path | None) -> "Settings":
     """Exits where they are wrong."""
+    from relay.settings import ConfigurationError, load_settings  # noqa: PLC0415 - see above
+
     try:
         return load_settings(config=config, secrets_dir=secrets_dir, environ=os.environ, cwd=Path.cwd())
     except ConfigurationError as error:

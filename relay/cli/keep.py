@@ -9,13 +9,14 @@ import typer
 
 from relay.cli import exits
 from relay.cli.console import ConfigFile, SecretsDir, err, fail, read_settings
+from relay.cli.panels import SERVING
 
 app: Final = typer.Typer()
 
 _STREAM: Final = Path("-")
 
 
-@app.command()
+@app.command(rich_help_panel=SERVING)
 def backup(
     file: Annotated[Path, typer.Argument(help="A file that is not there yet, or - for stdout.")],
     config: ConfigFile = None,
@@ -51,7 +52,7 @@ def backup(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=SERVING)
 def restore(
     file: Annotated[Path, typer.Argument(help="What `relay backup` wrote, or - for stdin.")],
     config: ConfigFile = None,

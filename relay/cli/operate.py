@@ -7,19 +7,20 @@ from typing import Annotated
 import typer
 
 from relay import __version__
-from relay.cli import exits, keep, leave_when_told
+from relay.cli import daily, exits, keep, leave_when_told
 from relay.cli.console import ConfigFile, SecretsDir, err, fail, out, read_settings, refuse
+from relay.cli.panels import SERVING, TRYING
 
 app = typer.Typer(
     name="relay",
     help="Webhooks for CAMB.AI tasks: register a task and a callback URL, be notified when the task ends.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 69 no usable database or a library missing, "
-    "78 a wrong configuration, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 69 no usable database, no answer from the relay or a "
+    "library missing, 78 a wrong configuration, 130 interrupted.",
 )
 app.add_typer(keep.app)
+app.add_typer(daily.app)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer hands an option over by position
@@ -38,7 +39,7 @@ def relay(
     pass
 
 
-@app.command()
+@app.command(rich_help_panel=SERVING)
 def serve(
     config: ConfigFile = None,
     secrets_dir: SecretsDir = None,
@@ -81,7 +82,7 @@ def serve(
         raise typer.Exit(exits.INTERRUPTED)
 
 
-@app.command()
+@app.command(rich_help_panel=SERVING)
 def migrate(config: ConfigFile = None, secrets_dir: SecretsDir = None) -> None:
     """Bring the database's schema up to date. Safe to repeat, and to run beside processes of the release before."""
     import asyncio
@@ -97,7 +98,7 @@ def migrate(config: ConfigFile = None, secrets_dir: SecretsDir = None) -> None:
     out.print(f"schema at {after}" + (", nothing to do" if before == after else f", was {before or 'empty'}"))
 
 
-@app.command("check-config")
+@app.command("check-config", rich_help_panel=SERVING)
 def check_config(
     config: ConfigFile = None,
     secrets_dir: SecretsDir = None,
@@ -131,7 +132,7 @@ def check_config(
             raise typer.Exit(exits.FAILED)
 
 
-@app.command()
+@app.command(rich_help_panel=SERVING)
 def secret(
     *,
     ed25519: Annotated[
@@ -157,7 +158,7 @@ def secret(
     err.print(pair.public.text, soft_wrap=True, markup=False, highlight=False)
 
 
-@app.command()
+@app.command(rich_help_panel=SERVING)
 def healthcheck(
     config: ConfigFile = None,
     secrets_dir: SecretsDir = None,
@@ -192,7 +193,7 @@ def _simulator_help() -> str:
     return f"{GRAMMAR}\n\n{behaviour_table()}"
 
 
-@app.command()
+@app.command(rich_help_panel=TRYING)
 def simulator(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8081,
@@ -218,7 +219,7 @@ def simulator(
     run_simulator(host=host, port=port, submitted=script, accepted_keys=key, forbidden_keys=())
 
 
-@app.command()
+@app.command(rich_help_panel=TRYING)
 def demo(
     tasks: Annotated[int, typer.Option(min=3, max=500, help="How many tasks to play.")] = 40,
     seed: Annotated[

@@ -23,7 +23,7 @@ SHORT_FORMS: Final[Mapping[str, KeyPath]] = MappingProxyType(
 )
 
 _CLIENTS_PREFIX = f"{PREFIX}CLIENTS__"
-_COMMAND_LINE = frozenset({"RELAY_URL", "RELAY_TOKEN", "RELAY_CONFIG", "RELAY_SECRETS_DIR"})
+_COMMAND_LINE = frozenset({"RELAY_URL", "RELAY_TOKEN", "RELAY_PROFILE", "RELAY_CONFIG", "RELAY_SECRETS_DIR"})
 # Kubernetes writes these into every container, for each Service of the namespace called `relay` or `relay-…`.
 # A double underscore is a setting's, and a port that is no URL was written by a person.
 _SERVICE_LINK = re.compile(
