@@ -99,3 +99,15 @@ rolling: $(READY) ## replace, kill and starve three replicas under load, and mis
 .PHONY: budget
 budget: $(READY) ## count what one replica and four ask of CAMB with one key, and what a 429 makes of it
 	$(BIN)/python -m tests.rolling.budget
+
+RECIPES := .tools/recipes
+
+$(RECIPES)/node_modules: tests/recipes/package.json tests/recipes/package-lock.json
+	mkdir -p $(RECIPES)
+	cp tests/recipes/package.json tests/recipes/package-lock.json $(RECIPES)/
+	timeout 300 npm ci --prefix $(RECIPES) --silent --no-audit --no-fund --ignore-scripts
+	touch $@
+
+.PHONY: recipes
+recipes: $(READY) $(if $(shell command -v node),$(if $(shell command -v npm),$(RECIPES)/node_modules)) ## run the recipes for Node as others would (those for Python are in `make test`)
+	$(BIN)/python -m pytest -m node tests/recipes
