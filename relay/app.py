@@ -39,7 +39,7 @@ from relay.services.expire import Expiring
 from relay.services.measure import Measuring
 from relay.services.poll import Polling
 from relay.services.probe import Probing
-from relay.services.prune import Pruning
+from relay.services.prune import PRUNE_SECONDS, Pruning
 from relay.services.pull import Pulling
 from relay.services.read import Reading
 from relay.services.register import Registering, Wakes
@@ -56,7 +56,6 @@ from relay.webhook.guard import Guard
 from relay.webhook.sender import Sender
 
 PROBE_SECONDS: Final = 1.0
-PRUNE_SECONDS: Final = 60.0
 MEASURE_SECONDS: Final = 10.0
 EXPORT_SECONDS: Final = 1.0
 TALLY_SECONDS: Final = 10.0

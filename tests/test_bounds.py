@@ -15,10 +15,12 @@ from relay.cli.serving import KEEP_ALIVE_SECONDS
 from relay.commits import MOST_WAITING
 from relay.domain import allowances, traces
 from relay.domain.instants import SECOND
+from relay.domain.replays import MOST_CLOSED, MOST_DUE, MOST_IN_ALL, MOST_OPEN, MOST_SHOWN
 from relay.domain.rollups import ChartSpan
 from relay.domain.urls import MAX_CALLBACK_URL
 from relay.outside import LOOKUP_THREADS
-from relay.services import allow, poll, replay, spans, survey, tally
+from relay.services import allow, deliver, poll, replay, spans, survey, tally
+from relay.services.prune import PRUNE_SECONDS
 from relay.settings import Settings
 from relay.storage import deliveries, redelivery
 from relay.storage import survey as surveys
@@ -167,6 +169,34 @@ BOUNDS: Final = (
         what="dry runs of a client at once",
         value=f"{replay.MAX_COUNTS}, then 429",
         shown_by="tests/services/test_replaying.py::test_a_client_counts_only_so_much_at_once",
+    ),
+    Bound(
+        who=CALLER,
+        what="replays of a client that are open · over · in all",
+        value=f"{MOST_OPEN}, then 409 · the newest {MOST_CLOSED}, within {length(float(PRUNE_SECONDS))} · {MOST_IN_ALL}, then 429",
+        shown_by="tests/services/test_replaying.py"
+        "::test_replays_that_are_begun_and_cancelled_over_and_over_do_not_pile_up",
+    ),
+    Bound(
+        who=CALLER,
+        what="origins that a replay is shown with, and kept with once it is over",
+        value=f"{MOST_SHOWN}",
+        shown_by="tests/services/test_replaying.py"
+        "::test_of_a_replay_that_is_over_no_more_origins_are_kept_than_are_shown",
+    ),
+    Bound(
+        who=CALLER,
+        what="deliveries due to an origin, beyond which a replay adds none",
+        value=f"{MOST_DUE}",
+        shown_by="tests/services/test_replaying.py"
+        "::test_a_fresh_delivery_waits_behind_no_more_than_a_replay_may_add",
+    ),
+    Bound(
+        who=CALLER,
+        what="test notifications of a client at once",
+        value=f"{deliver.MOST_TESTS}, then 503",
+        shown_by="tests/services/test_test_notifications.py"
+        "::test_a_client_that_tests_many_hanging_origins_takes_no_more_than_its_share",
     ),
     Bound(
         who=CALLER,

@@ -120,7 +120,7 @@ OPERATIONS: Final = (
         body=ReplayRequest,
         answers={202: ReplayResource, 200: ReplayCount},
         located=(202,),
-        problems=(400, 408, 409, 413, 415, 422),
+        problems=(400, 408, 409, 413, 415, 422, 429),
     ),
     Operation(
         method="GET",

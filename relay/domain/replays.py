@@ -14,11 +14,29 @@ from relay.domain.registrations import RegistrationState
 
 MOST_OPEN: Final = 10
 """Replays of one client that may be running or paused at once."""
+MOST_CLOSED: Final = 100
+"""Of a client's replays that are over the newest are kept; of the others, until they are pruned, there may be some."""
+MOST_IN_ALL: Final = 200
+MOST_SHOWN: Final = 100
+"""Origins that a replay is shown with; of one that is over the rest is dropped."""
 MOST_DUE: Final = 200
 """While as many deliveries are due to an origin, a replay adds none: a fresh one waits behind no more than these."""
 LOOK_AGAIN: Final = Span(1 * SECOND)
 LOOK_AT_PAUSE: Final = Span(10 * SECOND)
 """How often a paused origin is looked at: its pause may be over before its time."""
+
+
+class Full(StrEnum):
+    """What a client has so many of that it may begin no replay."""
+
+    OPEN = "open"
+    IN_ALL = "in all"
+
+
+def full(open_: int, in_all: int) -> Full | None:
+    if open_ >= MOST_OPEN:
+        return Full.OPEN
+    return Full.IN_ALL if in_all >= MOST_IN_ALL else None
 
 
 class ReplayState(StrEnum):

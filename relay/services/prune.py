@@ -16,6 +16,7 @@ from relay.storage import giving_up, lanes, replays, retention, rollups, schema
 from relay.storage.engine import Database
 from relay.telemetry import Metrics
 
+PRUNE_SECONDS: Final = 60
 MOST_AT_ONCE: Final = 500
 LANE_KEPT: Final = HOUR
 
@@ -87,8 +88,12 @@ class Pruning:
 
     async def _drop_replays(self) -> None:
         before = Instant(self._clock.now() - self._finished)
-        while await self._database.write(replays.prune, before, MOST_AT_ONCE):
-            pass
+        for replay in await self._database.read(replays.find_over, before):
+            while await self._database.write(replays.drop, replay, MOST_AT_ONCE):
+                pass
+        for replay in await self._database.read(replays.find_crowded):
+            while await self._database.write(replays.trim, replay, MOST_AT_ONCE):
+                pass
 
     async def _drop_rollups(self, span: ChartSpan) -> None:
         # A slot longer than counts are added for: nobody locks any more what is dropped here.

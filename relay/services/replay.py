@@ -10,7 +10,17 @@ import structlog
 from relay.clock import Clock
 from relay.domain.errors import Conflict, DatabaseUnavailable, TooMany
 from relay.domain.ids import RANDOM_BITS, ReplayId, replay_id
-from relay.domain.replays import MOST_OPEN, Place, Replay, ReplayChange, ReplayFilter, ReplayState
+from relay.domain.replays import (
+    MOST_IN_ALL,
+    MOST_OPEN,
+    Full,
+    Place,
+    Replay,
+    ReplayChange,
+    ReplayFilter,
+    ReplayState,
+)
+from relay.services.prune import PRUNE_SECONDS
 from relay.storage import replay_walk, replaying, replays
 from relay.storage.engine import Database
 from relay.storage.replays import NotNow, ReplayView
@@ -54,7 +64,7 @@ class ReplayControl:
         return matching
 
     async def begin(self, client: str, wanted: ReplayFilter) -> Replay:
-        """Raises Conflict where too many are open."""
+        """Raises Conflict where too many are open, TooMany where too many that are over have not been pruned yet."""
         now = self._clock.now()
         replay = Replay(
             id=replay_id(now, self._rng.getrandbits(RANDOM_BITS)),
@@ -63,8 +73,16 @@ class ReplayControl:
             state=ReplayState.RUNNING,
             created_at=now,
         )
-        if not await self._database.write(replays.add, replay):
-            raise Conflict(f"{MOST_OPEN} replays are open already: cancel one, or wait for its end")
+        match await self._database.write(replays.add, replay):
+            case Full.OPEN:
+                raise Conflict(f"{MOST_OPEN} replays are open already: cancel one, or wait for its end")
+            case Full.IN_ALL:
+                raise TooMany(
+                    f"there are {MOST_IN_ALL} replays of this client already, most of which will be dropped soon",
+                    retry_after=PRUNE_SECONDS,
+                )
+            case None:
+                pass
         _log.info("replay.started", client=client, wanted=wanted.state, **_counts(replay))
         return replay
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, or_, select, text, update
 
 from relay.domain.errors import NotFound
 from relay.domain.ids import ReplayId
@@ -12,7 +12,9 @@ from relay.domain.instants import Instant
 from relay.domain.registrations import RegistrationState
 from relay.domain.replays import (
     CLOSED_STATES,
-    MOST_OPEN,
+    MOST_CLOSED,
+    MOST_SHOWN,
+    Full,
     Hold,
     Place,
     Replay,
@@ -21,11 +23,9 @@ from relay.domain.replays import (
     ReplayState,
     after_change,
     allows,
+    full,
 )
 from relay.storage.tables import AnyRow, replay_parts, replays
-
-MOST_SHOWN: Final = 100
-"""Origins that a replay is shown with."""
 
 _C, _P = replays.c, replay_parts.c
 
@@ -34,8 +34,8 @@ _LOCK_CLIENT: Final = text(
     " ON CONFLICT (name) DO UPDATE SET last_position = clients.last_position"
 )
 _OPEN: Final = select(replays).where(_C.closed_at.is_(None))
-_COUNT_OPEN: Final = (
-    select(func.count()).select_from(replays).where(_C.client == bindparam("client"), _C.closed_at.is_(None))
+_COUNT: Final = select(func.count() - func.count(_C.closed_at), func.count()).where(
+    _C.client == bindparam("client")
 )
 _OWN: Final = select(replays).where(_C.client == bindparam("client"))
 _ONE: Final = _OWN.where(_C.id == bindparam("id"))
@@ -47,14 +47,44 @@ _CHANGE: Final = (
     .where(_C.id == bindparam("b_id"))
     .values(state=bindparam("b_state"), closed_at=bindparam("b_closed_at"))
 )
-_CLOSED: Final = (
-    select(_C.id)
-    .where(_C.closed_at < bindparam("before"))
-    .order_by(_C.closed_at)
-    .limit(1)
-    .with_for_update(skip_locked=True)
+_RANKED: Final = (
+    select(
+        _C.id,
+        _C.closed_at,
+        func.row_number()
+        .over(partition_by=_C.client, order_by=(_C.closed_at.desc(), _C.id.desc()))
+        .label("rank"),
+    )
+    .where(_C.closed_at.is_not(None))
+    .subquery()
 )
-_PARTS_OF: Final = select(_P.replay, _P.origin).where(_P.replay == bindparam("id")).limit(bindparam("most"))
+_OVER: Final = (
+    select(_RANKED.c.id)
+    .where(or_(_RANKED.c.closed_at < bindparam("before"), _RANKED.c.rank > MOST_CLOSED))
+    .order_by(_RANKED.c.closed_at, _RANKED.c.id)
+)
+_LOCK_OVER: Final = (
+    select(_C.id).where(_C.id == bindparam("id"), _C.closed_at.is_not(None)).with_for_update(skip_locked=True)
+)
+# One more than are shown: whether there are others is told, too.
+_CROWDED: Final = (
+    select(_C.id)
+    .where(_C.closed_at.is_not(None))
+    .where(
+        exists(select(_P.origin).where(_P.replay == _C.id).offset(MOST_SHOWN + 1).limit(1).correlate(replays))
+    )
+    .order_by(_C.id)
+)
+_PARTS_OF: Final = (
+    select(_P.origin)
+    .where(_P.replay == bindparam("id"))
+    .order_by(_P.next_at.is_(None), _P.next_at, _P.origin)
+    .offset(bindparam("kept"))
+    .limit(bindparam("most"))
+)
+_DROP_PARTS: Final = delete(replay_parts).where(
+    _P.replay == bindparam("id"), _P.origin.in_(bindparam("origins", expanding=True))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +115,11 @@ class NotNow:
     state: ReplayState
 
 
-def add(connection: Connection, wanted: Replay) -> bool:
-    """Whether there was room for one more; the client's row is locked, so that two at once cannot both take the last place."""
+def add(connection: Connection, wanted: Replay) -> Full | None:
+    """None where there was room for one more; the client's row is locked, so that two at once cannot both take the last place."""
     connection.execute(_LOCK_CLIENT, {"name": wanted.client})
-    if connection.execute(_COUNT_OPEN, {"client": wanted.client}).scalar_one() >= MOST_OPEN:
-        return False
+    if (reached := full(*connection.execute(_COUNT, {"client": wanted.client}).one())) is not None:
+        return reached
     place = wanted.counted or Place()
     connection.execute(
         insert(replays),
@@ -110,7 +140,7 @@ def add(connection: Connection, wanted: Replay) -> bool:
             "skipped": 0,
         },
     )
-    return True
+    return None
 
 
 def get(connection: Connection, client: str, wanted: ReplayId) -> ReplayView:
@@ -158,18 +188,40 @@ def change(
     return replay_of(connection.execute(_ONE, {"client": client, "id": wanted}).one())
 
 
-def prune(connection: Connection, before: Instant, most: int) -> int:
-    """Delete a replay that was closed before then, or as many as `most` of its parts; answers how many rows went."""
-    wanted = connection.scalar(_CLOSED, {"before": before})
-    if wanted is None:
+def find_over(connection: Connection, before: Instant) -> list[ReplayId]:
+    """Those that were closed before then, and those that a client has too many of, the oldest first."""
+    return list(connection.scalars(_OVER, {"before": before}))
+
+
+def find_crowded(connection: Connection) -> list[ReplayId]:
+    """Those that are over and have more parts than are shown."""
+    return list(connection.scalars(_CROWDED))
+
+
+def drop(connection: Connection, wanted: ReplayId, most: int) -> int:
+    """Delete a replay that is over, or as many as `most` of its parts; answers how many rows went."""
+    if not _is_over(connection, wanted):
         return 0
-    names = connection.execute(_PARTS_OF, {"id": wanted, "most": most}).all()
-    if names:
-        key = tuple_(_P.replay, _P.origin)
-        return connection.execute(
-            delete(replay_parts).where(key.in_([tuple(name) for name in names]))
-        ).rowcount
+    if parts := _drop_parts(connection, wanted, 0, most):
+        return parts
     return connection.execute(delete(replays).where(_C.id == wanted)).rowcount
+
+
+def trim(connection: Connection, wanted: ReplayId, most: int) -> int:
+    """Delete up to `most` parts of a replay that is over, but not those it is shown with; answers how many went."""
+    return _drop_parts(connection, wanted, MOST_SHOWN + 1, most) if _is_over(connection, wanted) else 0
+
+
+def _is_over(connection: Connection, wanted: ReplayId) -> bool:
+    """Locks it; another process that prunes is left alone."""
+    return connection.scalar(_LOCK_OVER, {"id": wanted}) is not None
+
+
+def _drop_parts(connection: Connection, replay: ReplayId, kept: int, most: int) -> int:
+    origins = connection.scalars(_PARTS_OF, {"id": replay, "kept": kept, "most": most}).all()
+    if not origins:
+        return 0
+    return connection.execute(_DROP_PARTS, {"id": replay, "origins": origins}).rowcount
 
 
 def replay_of(row: AnyRow) -> Replay:

@@ -11,12 +11,14 @@ from relay.domain.replays import (
     LOOK_AT_PAUSE,
     MOST_DUE,
     REPLAY_TRANSITIONS,
+    Full,
     Hold,
     ReplayChange,
     ReplayState,
     Wait,
     after_change,
     allows,
+    full,
     room,
 )
 from tests.domain.samples import NOON
@@ -105,3 +107,20 @@ def test_an_origin_without_room_is_looked_at_again(
     paused_until: Instant, slots: int | None, due: int, wait: Wait
 ) -> None:
     assert room(lane(paused_until, slots), due, NOON) == wait
+
+
+@pytest.mark.parametrize(
+    ("open_", "in_all", "reached"),
+    [
+        (0, 0, None),
+        (9, 199, None),
+        (10, 10, Full.OPEN),
+        (10, 200, Full.OPEN),
+        (9, 200, Full.IN_ALL),
+        (0, 5_000, Full.IN_ALL),
+    ],
+)
+def test_a_client_may_begin_a_replay_while_it_has_neither_ten_open_nor_two_hundred_in_all(
+    open_: int, in_all: int, reached: Full | None
+) -> None:
+    assert full(open_, in_all) is reached

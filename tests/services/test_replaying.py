@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
-from relay.domain.replays import MOST_DUE
+from relay.domain.replays import MOST_CLOSED, MOST_DUE, MOST_IN_ALL, MOST_SHOWN
 from tests.relays import (
     HOOK,
     OK,
@@ -29,15 +29,21 @@ GONE = httpx.Response(410)
 BUSY = httpx.Response(503, headers={"retry-after": "3600"})
 
 
-async def seeded(relay: RelayInHand, rows: int, client: str = "default", kind: str = "tts") -> None:
-    """So many dead registrations of HOOK's origin."""
+async def seeded(
+    relay: RelayInHand,
+    rows: int,
+    client: str = "default",
+    kind: str = "tts",
+    origin: str = "https://hooks.test",
+) -> None:
+    """So many dead registrations, whose origin is HOOK's in their callbacks."""
 
     def seed(connection: Connection) -> None:
         many(
             connection,
             rows,
             at=relay.relay.clock.now(),
-            origin="https://hooks.test",
+            origin=origin,
             kind=kind,
             client=client,
         )
@@ -277,6 +283,40 @@ async def test_replays_go_with_what_is_finished(relay: RelayInHand) -> None:
 
     assert kept.status_code == 200
     assert (await relay.api.get(f"/v1/replays/{replay}")).status_code == 404
+
+
+async def test_replays_that_are_begun_and_cancelled_over_and_over_do_not_pile_up(relay: RelayInHand) -> None:
+    answers: list[httpx.Response] = []
+    while not answers or answers[-1].status_code == 202:
+        relay.hands.advance(0.01)
+        answers.append(await relay.api.post("/v1/replays", json={"filter": {}}))
+        if answers[-1].status_code == 202:
+            await relay.api.post(f"/v1/replays/{answers[-1].json()['id']}/cancel")
+    others = await relay.other.post("/v1/replays", json={"filter": {}})
+
+    await relay.relay.pruning.run_once()
+    again = await relay.api.post("/v1/replays", json={"filter": {}})
+
+    assert len(answers) == MOST_IN_ALL + 1
+    assert (answers[-1].status_code, answers[-1].headers["retry-after"]) == (429, "60")
+    assert (others.status_code, again.status_code) == (202, 202)
+    assert await relay.execute("SELECT count(*) FROM replays WHERE client = 'default'") == [
+        (MOST_CLOSED + 1,)
+    ]
+    assert (await read(relay, answers[-2].json()["id"]))["state"] == "cancelled"
+    assert (await relay.api.get(f"/v1/replays/{answers[0].json()['id']}")).status_code == 404
+
+
+async def test_of_a_replay_that_is_over_no_more_origins_are_kept_than_are_shown(relay: RelayInHand) -> None:
+    for number in range(MOST_SHOWN + 50):
+        await seeded(relay, 1, origin=f"https://{number}.test")
+    before = await until_done(relay, await begun(relay))
+
+    await relay.relay.pruning.run_once()
+
+    assert await relay.execute("SELECT count(*) FROM replay_parts") == [(MOST_SHOWN + 1,)]
+    assert await read(relay, before["id"]) == before
+    assert (len(before["origins"]), before["more_origins"]) == (MOST_SHOWN, True)
 
 
 async def test_a_client_counts_only_so_much_at_once(relay: RelayInHand) -> None:

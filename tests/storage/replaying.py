@@ -29,7 +29,7 @@ async def begun(store: Store, wanted: ReplayFilter = DEAD, client: str = "shop")
         state=ReplayState.RUNNING,
         created_at=store.now,
     )
-    assert await store.write(replays.add, replay)
+    assert await store.write(replays.add, replay) is None
     return replay
 
 

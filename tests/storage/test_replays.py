@@ -8,10 +8,21 @@ from sqlalchemy import Connection, text
 from relay.domain.errors import NotFound
 from relay.domain.ids import ReplayId, replay_id
 from relay.domain.instants import SECOND, Instant
-from relay.domain.replays import LOOK_AGAIN, MOST_DUE, MOST_OPEN, Replay, ReplayChange, ReplayState
+from relay.domain.replays import (
+    LOOK_AGAIN,
+    MOST_CLOSED,
+    MOST_DUE,
+    MOST_IN_ALL,
+    MOST_OPEN,
+    MOST_SHOWN,
+    Full,
+    Replay,
+    ReplayChange,
+    ReplayState,
+)
 from relay.storage import replaying, replays
 from relay.storage.replaying import Step
-from relay.storage.replays import MOST_SHOWN, NotNow
+from relay.storage.replays import NotNow
 from tests.storage.interleaving import overlapping
 from tests.storage.replaying import (
     DELIVERED,
@@ -28,6 +39,42 @@ from tests.storage.replaying import (
 from tests.storage.store import Store
 
 NOBODYS = ReplayId("rpl_" + "0" * 32)
+
+
+async def add_parts(store: Store, replay: Replay, name: str, next_at: int | None, rows: int) -> None:
+    def added(connection: Connection) -> None:
+        connection.execute(
+            text(
+                "INSERT INTO replay_parts (replay, origin, last, cursor, next_at, matching, replayed)"
+                " VALUES (:replay, :origin, '', '', :next_at, 1, 0)"
+            ),
+            [
+                {"replay": replay.id, "origin": f"{name}-{number:03}", "next_at": next_at}
+                for number in range(rows)
+            ],
+        )
+
+    await store.write(added)
+
+
+async def add_closed(store: Store, rows: int, client: str = "shop") -> list[ReplayId]:
+    """Replays of a client that were cancelled, one a second, the oldest first."""
+    made = [replay_id(Instant(store.now + number), 2_000_000 + number) for number in range(rows)]
+
+    def added(connection: Connection) -> None:
+        connection.execute(
+            text(
+                "INSERT INTO replays (id, client, state, wanted_state, created_at, closed_at, matching, replayed, skipped)"
+                " VALUES (:id, :client, 'cancelled', 'dead', 0, :closed_at, 0, 0, 0)"
+            ),
+            [
+                {"id": made_one + client, "client": client, "closed_at": store.now + number * SECOND}
+                for number, made_one in enumerate(made)
+            ],
+        )
+
+    await store.write(added)
+    return [ReplayId(made_one + client) for made_one in made]
 
 
 @pytest.mark.parametrize("ends", [ReplayChange.PAUSED, ReplayChange.CANCELLED])
@@ -137,33 +184,18 @@ async def test_a_client_has_so_many_open_replays_and_no_more(store: Store) -> No
     await store.write(replays.change, "shop", made[0].id, ReplayChange.CANCELLED, store.now)
     again = await store.write(replays.add, more[1])
 
-    assert both == (True, False)
+    assert both == (None, Full.OPEN)
     assert others.client == "bank"
-    assert again
+    assert again is None
 
 
 async def test_a_replay_is_shown_with_a_hundred_origins_and_those_that_are_open_first(store: Store) -> None:
     replay = await begun(store)
 
-    async def add(name: str, next_at: int | None, rows: int) -> None:
-        def added(connection: Connection) -> None:
-            connection.execute(
-                text(
-                    "INSERT INTO replay_parts (replay, origin, last, cursor, next_at, matching, replayed)"
-                    " VALUES (:replay, :origin, '', '', :next_at, 1, 0)"
-                ),
-                [
-                    {"replay": replay.id, "origin": f"{name}-{number:03}", "next_at": next_at}
-                    for number in range(rows)
-                ],
-            )
-
-        await store.write(added)
-
-    await add("over", None, 60)
-    await add("open", store.now, 40)
+    await add_parts(store, replay, "over", None, 60)
+    await add_parts(store, replay, "open", store.now, 40)
     whole = await store.database.read(replays.get, "shop", replay.id)
-    await add("more", store.now, 61)
+    await add_parts(store, replay, "more", store.now, 61)
     more = await store.database.read(replays.get, "shop", replay.id)
 
     assert [part.open for part in whole.parts] == [True] * 40 + [False] * 60
@@ -173,6 +205,32 @@ async def test_a_replay_is_shown_with_a_hundred_origins_and_those_that_are_open_
     assert more.more
 
 
+async def test_a_client_has_so_many_replays_in_all_until_they_are_pruned(store: Store) -> None:
+    wanted = await begun(store)
+    await add_closed(store, MOST_IN_ALL - 2)
+    more = [replace(wanted, id=replay_id(store.now, 1_000 + number)) for number in range(2)]
+
+    both = [await store.write(replays.add, replay) for replay in more]
+    others = await store.write(replays.add, replace(more[1], client="bank"))
+
+    assert both == [None, Full.IN_ALL]
+    assert others is None
+
+
+async def test_of_a_clients_replays_that_are_over_the_newest_are_kept(store: Store) -> None:
+    shops = await add_closed(store, MOST_CLOSED + 3)
+    banks = await add_closed(store, MOST_CLOSED, "bank")
+    await begun(store)
+
+    over = await store.database.read(replays.find_over, Instant(0))
+    dropped = [await store.write(replays.drop, replay, 10) for replay in over]
+
+    assert over == shops[:3]
+    assert dropped == [1, 1, 1]
+    assert await store.value("SELECT count(*) FROM replays") == MOST_CLOSED + len(banks) + 1
+    assert await store.database.read(replays.find_over, Instant(0)) == []
+
+
 async def test_a_replay_that_is_over_is_dropped_in_its_time_with_its_parts(store: Store) -> None:
     for number in range(3):
         await dead(store, f"t-{number}", origin=f"https://{number}.example")
@@ -180,10 +238,31 @@ async def test_a_replay_that_is_over_is_dropped_in_its_time_with_its_parts(store
     await steps(store, replay)
     store.time.advance(1)
 
-    too_early = await store.write(replays.prune, Instant(store.now - 1), 2)
-    rows = [await store.write(replays.prune, store.now, 2) for _ in range(4)]
+    too_early = await store.database.read(replays.find_over, Instant(store.now - 1))
+    in_time = await store.database.read(replays.find_over, store.now)
+    rows = [await store.write(replays.drop, replay.id, 2) for _ in range(4)]
 
-    assert too_early == 0
+    assert (too_early, in_time) == ([], [replay.id])
     assert rows == [2, 1, 1, 0]
+    assert await store.write(replays.drop, open_.id, 2) == 0
     assert await store.rows("SELECT id FROM replays") == [(open_.id,)]
     assert await store.value("SELECT count(*) FROM replay_parts") == 0
+
+
+async def test_a_replay_that_is_over_keeps_no_more_origins_than_it_is_shown_with(store: Store) -> None:
+    cancelled, open_ = await begun(store), await begun(store)
+    for replay in (cancelled, open_):
+        await add_parts(store, replay, "over", None, 60)
+        await add_parts(store, replay, "open", store.now, MOST_SHOWN)
+    await store.write(replays.change, "shop", cancelled.id, ReplayChange.CANCELLED, store.now)
+    before = await store.database.read(replays.get, "shop", cancelled.id)
+
+    crowded = await store.database.read(replays.find_crowded)
+    rows = [await store.write(replays.trim, cancelled.id, 50) for _ in range(3)]
+
+    assert crowded == [cancelled.id]
+    assert rows == [50, 9, 0]
+    assert await store.database.read(replays.get, "shop", cancelled.id) == before
+    assert before.more
+    assert await store.database.read(replays.find_crowded) == []
+    assert await store.write(replays.trim, open_.id, 50) == 0
