@@ -173,7 +173,8 @@ BOUNDS: Final = (
     Bound(
         who=CALLER,
         what="replays of a client that are open · over · in all",
-        value=f"{MOST_OPEN}, then 409 · the newest {MOST_CLOSED}, within {length(float(PRUNE_SECONDS))} · {MOST_IN_ALL}, then 429",
+        value=f"{MOST_OPEN}, then 409 · the newest {MOST_CLOSED}, within {length(float(PRUNE_SECONDS))}"
+        f" · {MOST_IN_ALL}, then 429",
         shown_by="tests/services/test_replaying.py"
         "::test_replays_that_are_begun_and_cancelled_over_and_over_do_not_pile_up",
     ),

@@ -61,8 +61,8 @@ class Caller:
     relay: Relay
 
     async def call(self, url: str) -> Attempt:
-        _, attempt = await self.relay.delivering.test(self.relay.clients["default"], parse_callback_url(url))
-        return attempt
+        tested = await self.relay.delivering.test(self.relay.clients["default"], parse_callback_url(url))
+        return tested.attempt
 
 
 @asynccontextmanager
