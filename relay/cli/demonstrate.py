@@ -4,6 +4,8 @@ import asyncio
 import os
 import random
 import signal
+import sys
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -99,25 +101,56 @@ def _print_summary(out: Console, summary: Summary, took: float) -> None:
 
 
 async def _until_interrupted(out: Console, demo: Demo) -> None:
+    """Raises ProcessFailed and Refused where the traffic breaks off."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    receiver, simulator = demo.receiver.url, demo.simulator.url
-    out.print("\nAll of it goes on until Ctrl-C. In another terminal:\n", style="bold")
+    _print_how_to_go_on(out, demo)
+    console = f"{demo.relay.url}/ui"
+    if out.is_terminal and _has_display():
+        await asyncio.to_thread(webbrowser.open, console)
+    stopping, traffic = asyncio.create_task(stop.wait()), asyncio.create_task(demo.go_on())
+    either: tuple[asyncio.Task[bool] | asyncio.Task[None], ...] = (stopping, traffic)
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if traffic.done():
+        traffic.result()
+    traffic.cancel()
+    await asyncio.wait([traffic])
+
+
+def _print_how_to_go_on(out: Console, demo: Demo) -> None:
+    out.print("\nAll of it goes on until Ctrl-C, and new tasks keep coming.\n", style="bold")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    table.add_row("console", f"{demo.relay.url}/ui")
+    for client, token in demo.tokens.items():
+        table.add_row(f"sign in as {client} with", token)
+    table.add_row("all is signed with", demo.signing_secret)
+    out.print(table)
+    out.print("\nIn another terminal:\n")
+    receiver = demo.receiver.url
     for line in (
-        f"RELAY={demo.relay.url}",
-        f"TOKEN={demo.tokens[SHOP]}",
-        'curl -s -H "Authorization: Bearer $TOKEN" $RELAY/v1/registrations -H "Content-Type: application/json" \\',
-        f"""  -d '{{"task_id": "success-after-3-mine", "callback_url": "{receiver}/hooks/fail-1", "kind": "tts"}}'""",
-        'curl -s -H "Authorization: Bearer $TOKEN" "$RELAY/v1/registrations?limit=1"',
+        f"export RELAY_URL={demo.relay.url}",
+        f"export RELAY_TOKEN={demo.tokens[SHOP]}",
+        "relay list",
+        f"relay register success-after-3-mine --kind tts --callback {receiver}/hooks/fail-1 --watch",
+        "relay listen                        # --forward 3000/hooks, where you have a handler of your own",
+        "relay replay start --dry-run",
         f'curl -s "{receiver}/state?relay-task-id=success-after-3-mine"',
-        f'curl -s "{simulator}/_simulator/state?limit=1"',
-        "curl -s $RELAY/metrics",
+        f'curl -s "{demo.simulator.url}/_simulator/state?limit=1"',
+        "curl -s $RELAY_URL/metrics",
     ):
         out.print(line, markup=False, soft_wrap=True)
     out.print("\n`relay simulator --behaviours` lists what task ids can ask for.", style="dim")
-    await stop.wait()
+
+
+def _has_display() -> bool:
+    """Whether a browser would open before the one who asked."""
+    return sys.platform in {"darwin", "win32"} or any(
+        name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
 
 
 def _json(summary: Summary, options: Options, *, held: bool, took: float) -> str:

@@ -58,6 +58,10 @@ class Application:
 
         await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
 
+    async def register(self, client: str, wish: Mapping[str, object]) -> None:
+        """One that is no part of the play. Raises Refused."""
+        await self._post(client, "/v1/registrations", wish)
+
     async def registrations(self) -> dict[str, RegistrationResource]:
         """All that the relay lists, by id. Raises httpx.HTTPError where it does not answer."""
         found: dict[str, RegistrationResource] = {}

@@ -16,6 +16,7 @@ from relay.demo.observed import seen_arrivals, seen_tasks
 from relay.demo.processes import Child, Processes
 from relay.demo.scenario import CLIENTS, SHORTENED, PlannedTask
 from relay.demo.screen import Row, Screen
+from relay.demo.traffic import RECEIVERS, Traffic
 from relay.demo.verdict import Crash, Summary, judge
 from relay.domain.instants import Instant, Span, seconds
 from relay.domain.registrations import RegistrationState
@@ -50,7 +51,8 @@ class Demo:
         self._processes = Processes(environ)
         # They guard nothing: all of it is made up, and stays on the loopback interface.
         self.tokens = {client: f"{client}-{rng.getrandbits(64):016x}" for client in CLIENTS}
-        self._signing_secret = new_secret(rng.randbytes(NEW_KEY))
+        self.signing_secret = new_secret(rng.randbytes(NEW_KEY))
+        self._rng = rng
         self._begun = clock.now()
         self._killed_at: Instant | None = None
         self._crash: Crash | None = None
@@ -66,7 +68,7 @@ class Demo:
             self._http = http
             self.simulator, self.receiver = await asyncio.gather(
                 self._processes.start("simulator", "relay.demo.simulator"),
-                self._processes.start("receiver", "relay.demo.receiver", "--secret", self._signing_secret),
+                self._processes.start("receiver", "relay.demo.receiver", "--secret", self.signing_secret),
             )
             self.relay = await self._start_relay()
             self._application = Application(
@@ -104,6 +106,18 @@ class Demo:
             await seen_tasks(self._http, self.simulator.url),
             self._crash,
         )
+
+    async def go_on(self) -> None:
+        """New tasks, for receivers of every mood, until it is cancelled. Raises ProcessFailed and Refused."""
+        others = RECEIVERS[1:]
+        started = await asyncio.gather(
+            *(
+                self._processes.start(name, "relay.demo.receiver", "--secret", self.signing_secret)
+                for name in others
+            )
+        )
+        urls = [self.receiver.url, *(child.url for child in started)]
+        await Traffic(self._application, dict(zip(RECEIVERS, urls, strict=True)), self._rng).go_on()
 
     async def close(self) -> int:
         """SIGTERM to the relay; answers its exit code. Raises ProcessFailed."""
@@ -193,7 +207,7 @@ class Demo:
             for key, value in {
                 "API_TOKENS": token,
                 "CAMB_API_KEY": f"{name}-key",
-                "SIGNING_SECRETS": self._signing_secret,
+                "SIGNING_SECRETS": self.signing_secret,
             }.items()
         }
         return await self._processes.start(

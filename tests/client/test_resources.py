@@ -1,9 +1,11 @@
+from dataclasses import fields
+
 import pytest
 from pydantic import BaseModel
 
+from relay.api import event_schemas, replay_schemas, schemas, timelines
 from relay.api import origins as origin_schemas
-from relay.api import replay_schemas, schemas, timelines
-from relay.client import resources
+from relay.client import Event, resources
 
 
 @pytest.mark.parametrize(
@@ -27,3 +29,9 @@ from relay.client import resources
 )
 def test_the_client_knows_every_field_of_the_api_and_no_other(typed: type, model: type[BaseModel]) -> None:
     assert set(typed.__annotations__) == set(model.model_fields)
+
+
+def test_an_event_has_every_field_of_the_api() -> None:
+    ours = {field.name for field in fields(Event)} - {"document"}
+
+    assert ours == set(event_schemas.EventItem.model_fields)

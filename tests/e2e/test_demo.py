@@ -17,8 +17,9 @@ import orjson
 import pytest
 
 from relay.cli.demonstrate import Options, demonstrate
+from relay.client import Registration, RelayClient
 from relay.demo.scenario import SCENES, plan
-from tests.e2e.processes import COMMAND, until
+from tests.e2e.processes import COMMAND, run, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -139,26 +140,32 @@ async def test_a_demo_that_is_ended_from_outside_takes_everything_with_it(
         await until(lambda: asyncio.to_thread(lambda: not left_behind(environ)))
 
 
-async def test_a_demo_that_is_kept_open_can_be_played_with(
+async def test_a_demo_that_is_kept_open_can_be_played_with_while_new_tasks_keep_coming(
     workplace: Path, environ: Mapping[str, str]
 ) -> None:
     with playing(workplace, environ, "--no-crash", "--keep-open") as demo:
-        relay = line_with("RELAY=", demo.stdout).strip().removeprefix("RELAY=")
-        token = line_with("TOKEN=", demo.stdout).strip().removeprefix("TOKEN=")
-        (wish,) = re.findall(r"-d '(.*)'", line_with("-d '", demo.stdout))
-        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
-        async with httpx.AsyncClient(trust_env=False, base_url=relay, headers=headers) as http:
-            made = await http.post("/v1/registrations", content=wish)
+        console = line_with("console", demo.stdout).split()[-1]
+        variables = dict(
+            line_with(name, demo.stdout).strip().removeprefix("export ").split("=", 1)
+            for name in ("RELAY_URL=", "RELAY_TOKEN=")
+        )
+        command = line_with("--watch", demo.stdout).split()[1:]
+        watched = await asyncio.to_thread(
+            run, *command, environ={"PATH": os.defpath, **variables}, folder=workplace
+        )
+        with RelayClient(variables["RELAY_URL"], variables["RELAY_TOKEN"]) as relay:
 
-            async def delivered() -> bool:
-                listed = (await http.get("/v1/registrations", params={"limit": 1})).json()["data"][0]
-                return bool(listed["id"] == made.json()["id"] and listed["state"] == "delivered")
+            def live() -> list[Registration]:
+                return [each for each in relay.registrations() if "-live-" in each["task_id"]]
 
-            await until(delivered)
+            await until(lambda: asyncio.to_thread(lambda: len(live()) > 2))
 
         demo.send_signal(signal.SIGINT)
 
         assert demo.wait(30) == 0
+        assert console == f"{variables['RELAY_URL']}/ui"
+        assert (watched.returncode, watched.stderr) == (0, "")
+        assert "delivered" in watched.stdout
         assert left_behind(environ) == []
 
 
