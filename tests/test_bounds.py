@@ -17,6 +17,7 @@ from relay.domain import allowances, traces
 from relay.domain.instants import SECOND
 from relay.domain.replays import MOST_CLOSED, MOST_DUE, MOST_IN_ALL, MOST_OPEN, MOST_SHOWN
 from relay.domain.rollups import ChartSpan
+from relay.domain.sharing import GREED
 from relay.domain.urls import MAX_CALLBACK_URL
 from relay.outside import LOOKUP_THREADS
 from relay.services import allow, deliver, poll, replay, spans, survey, tally
@@ -256,6 +257,14 @@ BOUNDS: Final = (
         what="attempts at once (`delivery.concurrency`, `delivery.concurrency_per_origin`)",
         value=f"{DEFAULT.delivery.concurrency} a process, {DEFAULT.delivery.concurrency_per_origin} of them to one origin",
         shown_by="tests/services/test_delivering.py::test_an_origin_that_hangs_takes_its_own_slots_and_no_more",
+    ),
+    Bound(
+        who=RECEIVER,
+        what="of the slots of a client, those for origins in trouble and for second attempts at once to one"
+        " · of all slots, a client's beside others",
+        value=f"{GREED} of {GREED + 1} · {GREED} of {GREED + 1}",
+        shown_by="tests/services/test_hanging.py"
+        "::test_origins_that_are_known_to_hang_leave_a_quarter_however_many_they_are",
     ),
     Bound(
         who=RECEIVER,

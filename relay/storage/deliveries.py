@@ -95,7 +95,8 @@ def claim(connection: Connection, wanted: DeliveryClaim, look: Look) -> Claim[Cl
     found, partial = _look(connection, wanted, look)
     if not found:
         return Claim(last=wanted.last)
-    held_back = lanes.held_back_among(connection, [lane.lane for lane in found], wanted.now)
+    known = {lane.lane for lane in found} | wanted.busy.keys()
+    held_back = lanes.held_back_among(connection, known, wanted.now)
     probing = lanes.lock_free(connection, _to_be_probed(found, held_back, wanted))
     due = {lane.lane: lane for lane in found if _is_open(lane.lane, held_back, probing, wanted.now)}
     shares = share(list(due), _rooms(due, held_back, wanted), last=wanted.last)
@@ -162,6 +163,8 @@ def _rooms(due: Iterable[LaneName], held_back: Mapping[LaneName, Lane], wanted: 
         quantum=wanted.quantum,
         owner_of=client_of,
         busy=by_client if len(wanted.clients) > 1 else None,
+        held=wanted.busy,
+        doubtful=held_back,
     )
 
 

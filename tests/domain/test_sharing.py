@@ -1,10 +1,11 @@
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.domain.lanes import LaneName
+from relay.domain.lanes import LaneName, client_of
 from relay.domain.sharing import Rooms, Shares, share
 
 A, B, C, D = (LaneName(name) for name in "abcd")
@@ -49,8 +50,8 @@ def test_lanes_are_served_in_rotation_after_the_last_one_though_it_is_gone(
         ({A: 0, B: 8}, 10, 50, Shares(counts={B: 8}, last=None)),
         ({B: 8}, 10, 50, Shares(counts={B: 8}, last=None)),
         ({A: 8, B: 8}, 1, 50, Shares(counts={A: 1}, last=A)),
-        ({A: 8, B: 8}, 0, 50, Shares(counts={}, last=B)),
-        ({A: 8, B: 8}, -1, 50, Shares(counts={}, last=B)),
+        ({A: 8, B: 8}, 0, 50, Shares(counts={}, last=None)),
+        ({A: 8, B: 8}, -1, 50, Shares(counts={}, last=None)),
         ({}, 10, 50, Shares(counts={}, last=None)),
     ],
 )
@@ -199,3 +200,103 @@ def test_there_is_always_room_for_an_owner_who_holds_nothing(
         taken[owner(lane)] += count
     assert all(held.get(name, 0) + count <= 3 * (free - count + 1) for name, count in taken.items())
     assert free < 27 or all(taken[lane[0]] > 0 for lane in due if not held.get(lane[0]))
+
+
+def lanes_of(count: int, owner: str = "a", name: str = "hangs") -> list[LaneName]:
+    return [LaneName(f"{owner} {name}-{number:03}") for number in range(count)]
+
+
+def crowded(due: list[LaneName], free: int, held: dict[LaneName, int], **more: Any) -> Rooms:  # noqa: ANN401 - a field of Rooms
+    """One client's lanes, eight slots each."""
+    rooms = {lane: 8 - held.get(lane, 0) for lane in due}
+    return Rooms(by_group=rooms, free=free, quantum=50, owner_of=client_of, held=held, **more)
+
+
+def all_hang(due: list[LaneName], slots: int, **more: Any) -> tuple[dict[LaneName, int], int]:  # noqa: ANN401 - a field of Rooms
+    """What each holds once they have taken all they are given, and what is left."""
+    held: dict[LaneName, int] = {}
+    free, last = slots, None
+    while (shares := share(due, crowded(due, free, held, **more), last=last)).counts:
+        held = {lane: held.get(lane, 0) + shares.counts.get(lane, 0) for lane in due}
+        free, last = free - sum(shares.counts.values()), shares.last
+    return {lane: count for lane, count in held.items() if count}, free
+
+
+@pytest.mark.parametrize("count", [64, 100, 128])
+def test_hanging_lanes_of_one_owner_leave_room_for_one_that_holds_nothing(count: int) -> None:
+    held, free = all_hang(lanes_of(count), 512)
+
+    fresh = LaneName("a fresh")
+    shares = share([*lanes_of(count), fresh], crowded([*lanes_of(count), fresh], free, held), last=None)
+
+    assert len(held) == count
+    assert free > 0
+    assert shares.counts == {fresh: 1}
+
+
+@pytest.mark.parametrize("count", [64, 600, 5_000])
+def test_lanes_that_are_known_to_hang_leave_a_quarter_however_many_they_are(count: int) -> None:
+    due = lanes_of(count)
+
+    held, free = all_hang(due, 512, doubtful=due)
+
+    assert (sum(held.values()), free) == (384, 128)
+
+
+def test_lanes_that_hang_for_the_first_time_fill_a_quarter_only_if_there_are_as_many() -> None:
+    doubtful = lanes_of(600, name="known")
+    held, free = all_hang(doubtful, 512, doubtful=doubtful)
+    fresh = lanes_of(200, name="first")
+    due = [*doubtful, *fresh]
+
+    shares = share(due, crowded(due, free, held, doubtful=doubtful), last=None)
+
+    assert shares.counts == dict.fromkeys(fresh[:128], 1)
+
+
+@pytest.mark.parametrize(
+    ("slots", "count", "held"),
+    [(1, 1, 1), (1, 9, 1), (2, 1, 2), (3, 1, 3), (8, 1, 7), (16, 1, 8), (512, 8, 64)],
+)
+def test_few_lanes_are_given_all_or_nearly_all_that_there_is(slots: int, count: int, held: int) -> None:
+    taken, _ = all_hang(lanes_of(count), slots)
+
+    assert sum(taken.values()) == held
+
+
+def test_an_owners_crowd_leaves_room_within_what_others_leave_to_him() -> None:
+    due = lanes_of(64)
+    held: dict[LaneName, int] = {}
+    free, last = 512, None
+    while (shares := share(due, crowded(due, free, held, busy={"a": 512 - free, "b": 0}), last=last)).counts:
+        held = {lane: held.get(lane, 0) + shares.counts.get(lane, 0) for lane in due}
+        free, last = free - sum(shares.counts.values()), shares.last
+    fresh = [LaneName("a fresh"), LaneName("b fresh")]
+
+    rooms = crowded([*due, *fresh], free, held, busy={"a": 512 - free, "b": 0})
+    shares = share([*due, *fresh], rooms, last=None)
+
+    assert shares.counts == {fresh[0]: 1, fresh[1]: 8}
+
+
+ONE_OWNERS = st.sampled_from(lanes_of(18))
+
+
+@given(
+    due=st.lists(ONE_OWNERS, unique=True),
+    held=st.dictionaries(ONE_OWNERS, st.integers(1, 8)),
+    doubtful=st.sets(ONE_OWNERS),
+    free=st.integers(0, 80),
+)
+def test_a_lane_that_holds_nothing_and_is_not_in_doubt_is_given_a_slot_while_one_is_free(
+    due: list[LaneName], held: dict[LaneName, int], doubtful: set[LaneName], free: int
+) -> None:
+    fresh = [lane for lane in due if lane not in held and lane not in doubtful]
+
+    counts = share(due, crowded(due, free, held, doubtful=doubtful), last=None).counts
+
+    left = free - sum(counts.values())
+    crowd = sum(count if lane in doubtful else count - 1 for lane, count in held.items())
+    more = sum(count - (lane in fresh) for lane, count in counts.items())
+    assert left == 0 or all(counts.get(lane) for lane in fresh)
+    assert more == 0 or crowd + more <= 3 * (left + len(fresh) + 1)
