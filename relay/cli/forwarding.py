@@ -10,6 +10,7 @@ import httpx
 import typer
 
 from relay.client import Event
+from relay.client.errors import said_by
 from relay.clock import Clock
 from relay.domain.instants import Instant, seconds
 
@@ -104,8 +105,8 @@ class Forward:
 def _said(error: httpx.TransportError, url: httpx.URL) -> str:
     match error:
         case httpx.ConnectTimeout() | httpx.ConnectError():
-            return f"nobody accepts a connection at {url.netloc.decode()}: {error}"
+            return f"nobody accepts a connection at {url.netloc.decode()}: {said_by(error)}"
         case httpx.TimeoutException():
             return f"no answer within {DEADLINE_SECONDS:g} s"
         case _:
-            return f"the connection broke off: {str(error) or type(error).__name__}"
+            return f"the connection broke off: {said_by(error)}"

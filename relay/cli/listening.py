@@ -1,7 +1,7 @@
 """Follow the stream of events and forward each one, until Ctrl-C."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,7 @@ from relay.cli import exits
 from relay.cli.calling import Asked
 from relay.cli.console import err, fail, out
 from relay.cli.forwarding import Answer, Forward
-from relay.cli.showing import clock_time, plain, print_json, styled
+from relay.cli.showing import WIDE, clock_time, plain, print_json, print_rows, styled
 from relay.client import LATEST, ClientError, Event, Problem
 from relay.domain.chain import counted
 from relay.domain.instants import SECOND
@@ -21,8 +21,8 @@ _FRESH_SECONDS: Final = 120
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 10.0
 _TYPE: Final = len("registration.expired")
-_KIND: Final = len("text-to-sound")
-_WIDE: Final = 100
+_KIND: Final = len("audio-separation")
+_GAP: Final = 2
 _LEAST_TASK: Final = 12
 
 
@@ -54,6 +54,7 @@ class Listening:
         self._sleep = sleep
         self._seen = 0
         self._accepted = 0
+        self._trouble = ""
         self._missed: Place | None = None
         """Before the first event that was not accepted."""
 
@@ -122,37 +123,35 @@ class Listening:
             )
             print_json({**event.document, "forwarded": forwarded})
             return
-        out.print(self._line(event, answer), soft_wrap=True)
-        if answer is not None and not answer.accepted:
-            said = answer.error or answer.body.decode(errors="replace")
-            if said:
-                out.print(Text(f"  {plain(said)}", style="red"), soft_wrap=True)
+        if out.is_terminal:
+            out.print(self._line(event, answer), soft_wrap=True)
+        else:
+            print_rows(out, (), [_fields(event, answer)])
+        trouble = (
+            "" if answer is None or answer.accepted else answer.error or answer.body.decode(errors="replace")
+        )
+        if trouble and trouble != self._trouble:  # a server that is down says the same of every event
+            out.print(Text(f"  {plain(trouble)}", style="red"), soft_wrap=True)
+        self._trouble = trouble
 
     def _line(self, event: Event, answer: Answer | None) -> Text:
-        now = self._asked.clock.wall()
-        end = _answered(answer)
-        begin = Text.assemble((f"{clock_time(event.created_at, now)}  ", "dim"), styled(event.type))
-        begin.append(" " * (_TYPE - len(event.type)))
-        kind = Text(f"  {event.kind:<{_KIND}}" if out.width >= _WIDE or not out.is_terminal else "")
-        task = plain(event.task_id)
-        if out.is_terminal:
-            room = max(_LEAST_TASK, out.width - len(begin) - len(kind) - len(end) - 4)
-            task = task if len(task) <= room else f"{task[: room - 1]}…"
-            task = f"{task:<{room}}"
-        return Text.assemble(begin, f"  {task}", kind, "  " if end else "", end)
+        at = clock_time(event.created_at, self._asked.clock.wall())
+        begin = Text.assemble((f"{at}  ", "dim"), styled(event.type), " " * (_TYPE - len(event.type) + _GAP))
+        kind = f"{event.kind:<{_KIND}}" if out.width >= WIDE else ""
+        end = Text.assemble(kind, _answered(answer))
+        task = Text(plain(event.task_id))
+        task.truncate(
+            max(_LEAST_TASK, out.width - len(begin) - len(end) - _GAP), overflow="ellipsis", pad=True
+        )
+        return Text.assemble(begin, task, " " * _GAP, end)
 
     def _say_hello(self, begin: str | None) -> None:
-        which = (
-            "what comes from now on"
-            if begin == LATEST
-            else "what is kept, and what comes"
-            if begin is None
-            else "what comes behind"
+        which = {LATEST: "what comes from now on", None: "all that is kept"}.get(
+            begin, f"what comes behind {begin}"
         )
-        self._note(f"{self._asked.relay.url}: {which}{self._whither()}. Ctrl-C ends it.")
-
-    def _whither(self) -> str:
-        return "" if self._forward is None else f", to {self._forward.url}"
+        self._note(f"{self._asked.relay.url}: {which}; Ctrl-C ends it")
+        if self._forward is not None:
+            self._note(f"to {self._forward.url}")
 
     def _broken(self, reason: ClientError, pause: float) -> None:
         self._note(f"{reason}; again in {pause:g} s, nothing is skipped", "yellow")
@@ -171,10 +170,17 @@ class Listening:
         err.print(said, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
+def _fields(event: Event, answer: Answer | None) -> Sequence[str]:
+    fields = (event.created_at, event.type, event.task_id, event.kind)
+    if answer is None:
+        return fields
+    return (*fields, str(answer.http_status or "none"), f"{answer.duration_ms:.0f} ms")
+
+
 def _answered(answer: Answer | None) -> Text:
     if answer is None:
         return Text("")
     word = "none" if answer.http_status is None else str(answer.http_status)
     return Text.assemble(
-        (f"{word:>4}", "green" if answer.accepted else "red"), f" {answer.duration_ms:6.0f} ms"
+        (f"  {word:>4}", "green" if answer.accepted else "red"), f" {answer.duration_ms:6.0f} ms"
     )

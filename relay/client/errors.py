@@ -6,6 +6,7 @@ ClientError
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -15,6 +16,7 @@ import httpx
 from relay.client.resources import FieldProblem
 
 _SHOWN: Final = 200
+_ERRNO: Final = re.compile(r"^\[Errno -?[0-9]+\] ")
 
 
 class ClientError(Exception):
@@ -70,7 +72,12 @@ class Problem(ClientError):
 def no_answer(url: str, error: httpx.RequestError) -> NoAnswer:
     if isinstance(error, httpx.TimeoutException):
         return NoAnswer(f"{url} did not answer in time")
-    return NoAnswer(f"no answer from {url}: {str(error) or type(error).__name__}")
+    return NoAnswer(f"no answer from {url}: {said_by(error)}")
+
+
+def said_by(error: httpx.RequestError) -> str:
+    """In words, without an operating system's number."""
+    return _ERRNO.sub("", str(error)) or type(error).__name__
 
 
 def problem_of(response: httpx.Response) -> Problem:
