@@ -37,6 +37,7 @@ from relay.services.announcing import Announcing
 from relay.services.deliver import Delivering
 from relay.services.expire import Expiring
 from relay.services.measure import Measuring
+from relay.services.notify import Notifier
 from relay.services.poll import Polling
 from relay.services.probe import Probing
 from relay.services.prune import PRUNE_SECONDS, Pruning
@@ -116,15 +117,19 @@ class Relay:
             metrics=self.metrics,
             rng=rng,
         )
+        self.notifier = Notifier(self.database, metrics=self.metrics)
         self.reading = Reading(
             self.database,
+            self.notifier,
             clients=self.clients,
             retry=retry_policy(settings),
             slots=settings.delivery.concurrency_per_origin,
             lost=lost_rule(settings),
             clock=clock,
         )
-        self.pulling = Pulling(self.database, clients=self.clients.values(), clock=clock, rng=rng)
+        self.pulling = Pulling(
+            self.database, self.notifier, clients=self.clients.values(), clock=clock, rng=rng
+        )
         self.expiring = Expiring(
             self.database,
             clients=self.clients.keys(),
@@ -174,6 +179,7 @@ class Relay:
             for transport in (self._outside.camb, self._outside.callbacks):
                 await opened.enter_async_context(transport)
             await opened.enter_async_context(self.traces.open(self._drain_left))
+            opened.push_async_callback(self.notifier.close)
             self.commits.open()
             opened.push_async_callback(self.commits.close)
             self._start_jobs()
@@ -202,7 +208,7 @@ class Relay:
         _log.info("relay.stopped")
 
     def begin_drain(self) -> None:
-        """Not ready any more, and nothing is claimed from here on."""
+        """Not ready any more, nothing is claimed from here on, and nobody waits for events."""
         if self.draining:
             return
         self.draining = True
@@ -211,6 +217,7 @@ class Relay:
         for work in self.works:
             work.stop_claiming()
         self.replaying.stop()
+        self.notifier.stop()
 
     def cut_short(self) -> None:
         """Drain for no longer. What was handed in is still committed; the rest is as after a crash, and loses nothing."""
@@ -301,7 +308,7 @@ def _offered(relay: Relay) -> list[Route]:
     slots = settings.delivery.concurrency_per_origin
     routes = public_routes(
         Registrations(callers, relay.registering, relay.reading),
-        Events(callers, relay.pulling),
+        Events(callers, relay.pulling, relay.notifier),
         Origins(callers, relay.reading, slots=slots),
         Replays(callers, relay.replay_control),
         trials,

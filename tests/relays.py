@@ -36,8 +36,8 @@ OK: Final = httpx.Response(204)
 FAILING: Final = httpx.Response(500, text="the callback is broken")
 
 SETTLED_WITHIN: Final = 20
-STANDING: Final = ("committer", "server")
-"""How the names of those tasks begin that go on for as long as the relay does."""
+STANDING: Final = ("committer", "notifier", "server", "starlette.responses.StreamingResponse", "waiting")
+"""How the names of those tasks begin that go on for as long as the relay does, or as somebody who waits or listens."""
 
 Answer = httpx.Response | Exception | Callable[[httpx.Request], Any]
 

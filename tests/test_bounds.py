@@ -20,10 +20,10 @@ from relay.domain.rollups import ChartSpan
 from relay.domain.sharing import GREED
 from relay.domain.urls import MAX_CALLBACK_URL
 from relay.outside import LOOKUP_THREADS
-from relay.services import allow, deliver, poll, replay, spans, survey, tally
+from relay.services import allow, deliver, notify, poll, replay, spans, survey, tally
 from relay.services.prune import PRUNE_SECONDS
 from relay.settings import Settings
-from relay.storage import deliveries, redelivery
+from relay.storage import deliveries, feeds, redelivery
 from relay.storage import survey as surveys
 from relay.traces import FLUSH_SECONDS
 from relay.tracing import exporter
@@ -158,6 +158,18 @@ BOUNDS: Final = (
         value=f"{deliveries.MOST_LANES:,}; the next claim looks at the next ones",
         shown_by="tests/storage/test_origins.py"
         "::test_of_a_client_with_many_origins_a_claim_looks_at_some_and_the_next_at_others",
+    ),
+    Bound(
+        who=CALLER,
+        what="requests that wait and streams of a client · of a process",
+        value=f"{notify.MOST_OF_A_CLIENT} · {notify.MOST:,}; then 429",
+        shown_by="tests/services/test_notifying.py::test_a_process_has_only_so_many_places",
+    ),
+    Bound(
+        who=CALLER,
+        what="how long a request waits (`wait`) · bodies of a page of events",
+        value=f"{length(float(schemas.LONGEST_WAIT))} · {size(feeds.MOST_BYTES)}, and the one that goes beyond",
+        shown_by="tests/storage/test_feeds.py::test_a_page_ends_with_the_event_that_makes_it_large",
     ),
     Bound(
         who=CALLER,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field
 
 from relay.api.fields import Moment
-from relay.api.schemas import PageQuery, Query, Resource
+from relay.api.schemas import PageQuery, Query, Resource, Wait
 from relay.domain.cursors import PATTERN, Cursor, parse_cursor
 from relay.domain.instants import text
 from relay.domain.registrations import EventType
@@ -32,6 +32,8 @@ _AFTER: Final = (
 
 
 class StreamQuery(Query):
+    """The header `Last-Event-ID`, which a browser sends after a break, goes before `after`."""
+
     after: AfterText | None = Field(None, description=_AFTER)
 
     @property
@@ -41,6 +43,7 @@ class StreamQuery(Query):
 
 class EventQuery(PageQuery):
     after: AfterText | None = Field(None, description=_AFTER)
+    wait: Wait = Field(0, description="Where there is nothing yet: how many seconds to wait for it.")
 
     @property
     def start(self) -> Cursor | Start:

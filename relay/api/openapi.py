@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, made from the table of calls and the models of schemas.py."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -43,6 +43,10 @@ class Operation:
     """What the id in its path begins with."""
     located: tuple[int, ...] = ()
     """The answers that carry a Location."""
+    headers: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """The schemas of headers that it heeds."""
+    streamed: str | None = None
+    """The media type, where its answer has no end and is made of many such models."""
     public: bool = False
     """Whether it needs no token, and is answered from memory."""
 
@@ -88,7 +92,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": _content("application/json", operation.body)}
     described["responses"] = {
-        str(status): _answer(model, located=status in operation.located)
+        str(status): _streamed(model, operation.streamed)
+        if operation.streamed
+        else _answer(model, located=status in operation.located)
         for status, model in operation.answers.items()
     } | {
         str(status): {"description": _PROBLEMS[status], "content": _content(CONTENT_TYPE, Problem)}
@@ -109,9 +115,21 @@ def _answer(model: type[BaseModel], *, located: bool) -> dict[str, Any]:
     return answer
 
 
+def _streamed(model: type[BaseModel], media_type: str) -> dict[str, Any]:
+    """OpenAPI 3.1 knows nothing of what a stream is made of."""
+    return {
+        "description": f"Without end; each one: {(model.__doc__ or model.__name__).strip()}",
+        "content": {media_type: {"schema": {"type": "string"}}},
+    }
+
+
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     id_ = {"type": "string", "pattern": f"^{operation.of}_[0-9a-f]{{32}}$"}
     path = [{"name": "id", "in": "path", "required": True, "schema": id_}] if "{id}" in operation.path else []
+    path += [
+        {"name": name, "in": "header", "required": False, "schema": schema}
+        for name, schema in operation.headers.items()
+    ]
     if operation.query is None:
         return path
     properties = operation.query.model_json_schema(ref_template=_REF)

@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from relay.api.lists import ListQuery
 from relay.api.problems import problem_of
-from relay.api.requests import MAX_BATCH_BODY, MAX_BODY, Callers, parse, parse_query, read_json
+from relay.api.requests import MAX_BATCH_BODY, MAX_BODY, Callers, parse, parse_query, read_json, unless_left
 from relay.api.resources import attempt_resource, registration_resource
 from relay.api.responses import answer, answer_page
-from relay.api.schemas import AttemptQuery, BatchRequest, RegistrationRequest
+from relay.api.schemas import AttemptQuery, BatchRequest, ReadQuery, RegistrationRequest
 from relay.api.timelines import timeline_resource
 from relay.api.tracing import trace_of
 from relay.domain.clients import Client
@@ -77,9 +77,12 @@ class Registrations:
 
     async def read(self, request: Request) -> Response:
         client = self._callers.identify(request)
-        return answer(
-            registration_resource(await self._reading.registration(client.name, wanted_registration(request)))
-        )
+        query = parse_query(ReadQuery, request)
+        read = self._read(client.name, wanted_registration(request), query.wait)
+        return await (unless_left(request, read) if query.wait else read)
+
+    async def _read(self, client: str, wanted: RegistrationId, wait: int) -> Response:
+        return answer(registration_resource(await self._reading.registration(client, wanted, wait=wait)))
 
     async def attempts(self, request: Request) -> Response:
         client = self._callers.identify(request)

@@ -1,13 +1,14 @@
 """What every route asks of a request: who sends it, and a body within its bounds."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from itertools import islice
 from typing import Any, Final, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from relay.api.problems import Unacceptable
 from relay.domain.clients import Client, token_digest
@@ -92,6 +93,24 @@ async def read_body(request: Request, limit: int, *, within: float = BODY_SECOND
     except ClientDisconnect:  # nobody is there to read this; it is no fault of ours either
         raise Unacceptable(400, "the body broke off") from None
     return body
+
+
+async def unless_left(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
+    """The work's answer; where the caller leaves meanwhile the work is given up, for the places of those who wait are few."""
+    working = asyncio.create_task(work, name="waiting")
+    leaving = asyncio.create_task(_left(request), name="waiting for a leave")
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else Response(status_code=499)
+    finally:
+        for each in (working, leaving):
+            each.cancel()
+        await asyncio.wait((working, leaving))
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def parse(model: type[Model], value: object) -> Model:

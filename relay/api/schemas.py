@@ -13,6 +13,8 @@ LONGEST_EXPIRY: Final = 30 * DAY // SECOND
 MAX_BATCH: Final = 1_000
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
+LONGEST_WAIT: Final = 30
+"""Seconds."""
 
 
 class Body(BaseModel):
@@ -65,8 +67,15 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Wait = Annotated[int, Field(ge=0, le=LONGEST_WAIT)]
+
+
 class PageQuery(Query):
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="How many to answer with.")
+
+
+class ReadQuery(Query):
+    wait: Wait = Field(0, description="How many seconds to wait for it to be no longer `watching`.")
 
 
 class AttemptQuery(PageQuery):

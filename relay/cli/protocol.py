@@ -4,8 +4,10 @@ import asyncio
 from typing import Final
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from relay.api.event_stream import ABORT
 from relay.api.problems import CONTENT_TYPE, RETRY_AFTER_SECONDS, problem
 
 MAX_CONNECTIONS: Final = 4_096
@@ -49,6 +51,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """A head or a message came to its end in this read, or there was some of a body: it counts for no head then."""
     _late: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
+    _answered: RequestResponseCycle | None = None
+    """The request that is being answered, of which uvicorn loses sight once another one waits behind it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -61,6 +65,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._done_waiting()
         self._was_read()
         super().connection_lost(exc)
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         self._turned = False
@@ -102,6 +109,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_is_there()
         self._late = self.loop.call_later(REST_SECONDS, self.transport.abort)
+        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -112,6 +120,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head, self._head, self._turned = True, 0, True
         self._done_waiting()
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _expect_head(self) -> None:
         self._in_head = True

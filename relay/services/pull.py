@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from relay.clock import Clock
@@ -10,6 +10,7 @@ from relay.domain.clients import Client
 from relay.domain.cursors import STORE_BITS, Cursor
 from relay.domain.errors import Gone
 from relay.domain.instants import SECOND
+from relay.services.notify import Notifier
 from relay.storage import feeds, schema
 from relay.storage.engine import Database
 from relay.storage.feeds import Page, StoredEvent
@@ -27,8 +28,9 @@ class Start(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulled:
-    """`cursor` is where its events end, to go on from."""
+    """`start` is where its events begin, `cursor` where they end, to go on from."""
 
+    start: Cursor
     events: Sequence[StoredEvent]
     cursor: Cursor
 
@@ -37,22 +39,38 @@ class Pulling:
     """Raises Ed25519Unavailable and WrongPublicKey over a client's keys."""
 
     def __init__(
-        self, database: Database, *, clients: Iterable[Client], clock: Clock, rng: random.Random
+        self,
+        database: Database,
+        notifier: Notifier,
+        *,
+        clients: Iterable[Client],
+        clock: Clock,
+        rng: random.Random,
     ) -> None:
         self._database = database
+        self._notifier = notifier
         self._signers = {client.name: Signer(client.signing_keys) for client in clients}
         self._clock = clock
         self._rng = rng
 
     async def read(self, client: str, after: Cursor | Start, limit: int) -> Pulled:
-        """What there is beyond `after`, and no more than a page of it. Raises Gone."""
+        """What there is beyond `after`, and no more than a page of it; may be repeated. Raises Gone."""
         position = after.position if isinstance(after, Cursor) else None
         page, store = await self._page(client, position, 0 if after is Start.LATEST else limit)
         if isinstance(after, Cursor):
             _judge(after, page, store)
-        start = page.last if after is Start.LATEST else page.start
-        end = page.events[-1].position if page.events else start
-        return Pulled(events=page.events, cursor=Cursor(store=store, position=end))
+        start = Cursor(store=store, position=page.last if after is Start.LATEST else page.start)
+        end = replace(start, position=page.events[-1].position) if page.events else start
+        return Pulled(start=start, events=page.events, cursor=end)
+
+    async def read_or_wait(self, client: str, after: Cursor | Start, limit: int, seconds: float) -> Pulled:
+        """The same; where there is nothing, wait for it, so long at most. Raises Gone and TooMany."""
+        pulled = await self.read(client, after, limit)
+        if pulled.events or not seconds:
+            return pulled
+        with self._notifier.place(client):
+            await self._notifier.event(client, pulled.cursor.position, seconds)
+        return await self.read(client, pulled.cursor, limit)
 
     def headers(self, client: str, event: StoredEvent) -> Mapping[str, str]:
         """Signed at this moment: a receiver believes a signature for some minutes."""

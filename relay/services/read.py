@@ -9,8 +9,10 @@ from relay.domain.clients import Client
 from relay.domain.deliveries import RetryPolicy
 from relay.domain.history import Terms
 from relay.domain.ids import RegistrationId
+from relay.domain.registrations import RegistrationState
 from relay.domain.timeline import timeline
 from relay.domain.watching import LostRule
+from relay.services.notify import Notifier
 from relay.storage import histories, lists, origins, views
 from relay.storage.engine import Database
 from relay.storage.lists import Filter
@@ -27,6 +29,7 @@ class Reading:
     def __init__(
         self,
         database: Database,
+        notifier: Notifier,
         *,
         clients: Mapping[str, Client],
         retry: RetryPolicy,
@@ -35,14 +38,20 @@ class Reading:
         clock: Clock,
     ) -> None:
         self._database = database
+        self._notifier = notifier
         self._clients = clients
         self._retry = retry
         self._slots = slots
         self._lost = lost
         self._clock = clock
 
-    async def registration(self, client: str, wanted: RegistrationId) -> RegistrationView:
-        """Raises NotFound, also for what is another client's."""
+    async def registration(self, client: str, wanted: RegistrationId, *, wait: float = 0) -> RegistrationView:
+        """Once it watches no more, or after so many seconds. Raises NotFound, also for what is another client's, and TooMany."""
+        view = await self._database.read(views.get, client, wanted)
+        if view.state is not RegistrationState.WATCHING or not wait:
+            return view
+        with self._notifier.place(client):
+            await self._notifier.decided(wanted, wait)
         return await self._database.read(views.get, client, wanted)
 
     async def registrations(self, wanted: Filter) -> Sequence[RegistrationView]:

@@ -11,8 +11,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from relay.api.event_stream import ABORT
 from relay.api.requests import BODY_SECONDS
 from relay.cli.protocol import (
     HEAD_SECONDS,
@@ -74,6 +76,23 @@ async def _length(request: Request) -> Response:
     return PlainTextResponse(str(len(await request.body())))
 
 
+class Endless:
+    """An answer that goes on until its caller leaves, or it is told to cut itself off."""
+
+    def __init__(self) -> None:
+        self.begun, self.over = asyncio.Event(), asyncio.Event()
+        self.cut_off: Callable[[], object] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.cut_off = scope["extensions"][ABORT]["abort"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        self.begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.over.set()
+
+
 class Hours:
     """A loop whose timers go off when the test says so."""
 
@@ -97,9 +116,9 @@ class Hours:
 
 
 def _connected(
-    state: ServerState | None = None, *, hours: Hours | None = None
+    state: ServerState | None = None, *, hours: Hours | None = None, endless: Endless | None = None
 ) -> tuple[BoundedProtocol, Wire]:
-    app = Starlette(routes=[Route("/", _length, methods=["POST"])])
+    app = Starlette(routes=[Route("/", _length, methods=["POST"]), Route("/endless", endless or _length)])
     config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None, timeout_keep_alive=75)
     config.load()
     protocol, wire = BoundedProtocol(config, state or ServerState(), {}), Wire()
@@ -265,6 +284,39 @@ async def test_who_does_not_read_an_answer_is_hung_up_on() -> None:
 
     assert (after_reading, wire.aborted.is_set()) == (False, True)
     protocol.connection_lost(None)
+
+
+@pytest.mark.parametrize("behind", [b"", GET, GET * 3], ids=["nothing", "a request", "requests"])
+async def test_an_endless_answer_lives_on_until_its_caller_leaves(behind: bytes) -> None:
+    hours, endless = Hours(), Endless()
+    protocol, wire = _connected(hours=hours, endless=endless)
+    protocol.data_received(b"GET /endless HTTP/1.1\r\nhost: relay\r\n\r\n" + behind)
+    async with asyncio.timeout(5):
+        await endless.begun.wait()
+
+    hours.pass_(3_600)
+    lived_on = (wire.aborted.is_set(), endless.over.is_set())
+    protocol.connection_lost(None)
+    async with asyncio.timeout(5):
+        await endless.over.wait()
+
+    assert lived_on == (False, False)
+
+
+async def test_an_endless_answer_can_cut_itself_off() -> None:
+    endless = Endless()
+    protocol, wire = _connected(endless=endless)
+    protocol.data_received(b"GET /endless HTTP/1.1\r\nhost: relay\r\n\r\n")
+    async with asyncio.timeout(5):
+        await endless.begun.wait()
+    assert endless.cut_off is not None
+
+    endless.cut_off()
+
+    assert wire.aborted.is_set()
+    protocol.connection_lost(None)
+    async with asyncio.timeout(5):
+        await endless.over.wait()
 
 
 async def test_an_idle_connection_goes_although_its_last_answer_was_not_read() -> None:
