@@ -11,7 +11,7 @@ from relay.console.plots import Counts, Lengths, Words, bars, lines, spoken
 from relay.domain.instants import Instant, text
 from relay.domain.rollups import Charts, ChartSpan, Latency
 
-PERIODS: Final[Mapping[ChartSpan, str]] = MappingProxyType(
+_PERIODS: Final[Mapping[ChartSpan, str]] = MappingProxyType(
     {ChartSpan.HOUR: "the last hour", ChartSpan.DAY: "the last day"}
 )
 _SLOTS: Final[Mapping[ChartSpan, str]] = MappingProxyType(
@@ -30,6 +30,7 @@ _OUTCOMES: Final[_Groups] = (
     ("No answer", "warning", ("timeout", "connect", "dns", "tls", "protocol")),
     ("Blocked", "quiet", ("blocked",)),
 )
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({"end": "No task ended", "attempt": "Nothing was sent"})
 _OTHER: Final = ("Other", "busy")
 """What a newer release has a word for."""
 
@@ -97,9 +98,9 @@ def _stacks(series: Mapping[str, Sequence[int]], groups: _Groups) -> list[_Stack
 
 
 def _counted(id_: str, title: str, noun: str, stacks: Sequence[_Stack], charts: Charts) -> Drawing:
-    period = PERIODS[charts.span]
+    period = _PERIODS[charts.span]
     if not stacks:
-        return Drawing(id=id_, title=title, told=f"There was no {noun} in {period}.")
+        return Drawing(id=id_, title=title, told=f"{_NOTHING[noun]} in {period}.")
     columns = list(zip(*(stack.numbers for stack in stacks), strict=True))
     sums = [sum(column) for column in columns]
     all_ = sum(sums)
@@ -134,7 +135,7 @@ def _counted(id_: str, title: str, noun: str, stacks: Sequence[_Stack], charts: 
 
 
 def _measured(id_: str, title: str, charts: Charts) -> Drawing:
-    period, overall = PERIODS[charts.span], charts.overall
+    period, overall = _PERIODS[charts.span], charts.overall
     if overall.p50 is None or overall.p99 is None:
         return Drawing(id=id_, title=title, told=f"No notification was accepted in {period}.")
     half, most = spoken(overall.p50), spoken(overall.p99)

@@ -51,6 +51,17 @@ class Place:
         return f"{ROOT}{path}" + (f"?{urlencode(chosen)}" if chosen else "")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """A part of a page that is asked for again, by `trigger`, while the page stands open; `version` is of what it shows."""
+
+    html: Markup
+    version: str
+    path: str
+    id: str = "live"
+    trigger: str = "relay-tick from:body"
+
+
 class Pages:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -72,13 +83,21 @@ class Pages:
         self, template: str, part: str, request: Request, viewer: Viewer, content: Mapping[str, object]
     ) -> Response:
         """A page whose `part` is sent again when it has changed: 204 where it has not, but for the passage of time."""
+        live = self.live(part, _path(request), viewer, content)
+        if LIVE in request.headers:
+            return self.again(live, request, viewer)
+        return self.page(template, viewer, {**content, "live": live})
+
+    def again(self, live: Live, request: Request, viewer: Viewer) -> Response:
+        """A part alone, unless the page shows it already."""
+        if request.headers.get(LIVE) == live.version:
+            return Response(status_code=204, headers=dict(HEADERS))
+        return self.page("live.html", viewer, {"live": live})
+
+    def live(self, part: str, path: str, viewer: Viewer, content: Mapping[str, object]) -> Live:
         html = self._templates.get_template(part).render({**self._everywhere(viewer), **content})
         version = hashlib.sha256(_PASSING.sub(r"\1", html).encode()).hexdigest()[:16]
-        asked = request.headers.get(LIVE)
-        if asked == version:
-            return Response(status_code=204, headers=dict(HEADERS))
-        live = {"html": Markup(html), "version": version, "path": _path(request)}  # noqa: S704 - a template made it
-        return self.page(template if asked is None else "live.html", viewer, {**content, "live": live})
+        return Live(html=Markup(html), version=version, path=path)  # noqa: S704 - a template made it
 
     def _everywhere(self, viewer: Viewer | None) -> dict[str, Any]:
         now = self._clock.now()

@@ -43,7 +43,7 @@ def console_routes(services: Services, sessions: Sessions, clock: Clock) -> list
     pages = Pages(clock)
     doors = Doors(pages, sessions)
     signing = SigningIn(pages, sessions, clock)
-    overview = OverviewPages(pages, services.reading)
+    overview = OverviewPages(pages, services.reading, services.surveying)
     registrations = RegistrationPages(pages, services.reading, services.registering, clock)
     curl = CurlPages(pages, services.reading, clock)
     origins = OriginPages(pages, services.reading, slots=services.slots)
@@ -52,6 +52,8 @@ def console_routes(services: Services, sessions: Sessions, clock: Clock) -> list
     contract = ContractPages(pages)
     reading = {
         "": overview.overview,
+        "/charts": overview.charts,
+        "/newest": overview.newest,
         "/registrations": registrations.list,
         "/registrations/{id}": registrations.one,
         "/registrations/{id}/curl": curl.one,
