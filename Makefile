@@ -111,3 +111,17 @@ $(RECIPES)/node_modules: tests/recipes/package.json tests/recipes/package-lock.j
 .PHONY: recipes
 recipes: $(READY) $(if $(shell command -v node),$(if $(shell command -v npm),$(RECIPES)/node_modules)) ## run the recipes for Node as others would (those for Python are in `make test`)
 	$(BIN)/python -m pytest -m node tests/recipes
+
+BROWSER := .tools/browser
+
+$(BROWSER)/node_modules: tests/browser/package.json tests/browser/package-lock.json
+	mkdir -p $(BROWSER)
+	cp tests/browser/package.json tests/browser/package-lock.json $(BROWSER)/
+	timeout 300 npm ci --prefix $(BROWSER) --silent --no-audit --no-fund --ignore-scripts
+	touch $@
+
+.PHONY: browser
+browser: $(READY) $(BROWSER)/node_modules ## open every page of the console in Chromium (needs npm; apt-get installs Chromium where it is missing)
+	test -x /usr/bin/chromium || (apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium fonts-dejavu-core)
+	rm -rf .tools/screenshots
+	$(BIN)/python -m pytest -n 2 -m browser tests/browser
