@@ -6,6 +6,7 @@ import functools
 import os
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, cast
 
@@ -27,6 +28,18 @@ MAX_IDLE: Final = 1_024
 DNS_CACHE_SECONDS: Final = 10
 MAX_DNS_CACHE: Final = 1_000
 """Names: aiohttp's own bound, which has no parameter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What a transport keeps for a later request: so many idle connections, for so long, and for how long a name's addresses."""
+
+    idle: int = MAX_IDLE
+    idle_seconds: float = KEEP_ALIVE_SECONDS
+    dns_seconds: int = DNS_CACHE_SECONDS
+
+
+MEMORY: Final = Memory()
 MAX_LINE: Final = 8_190
 MAX_HEADERS: Final = 128
 """Of a head: the status line, or a header's name or value, in bytes; and how many headers."""
@@ -70,17 +83,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         *,
         resolver: AbstractResolver | None = None,
         socket_factory: aiohttp.SocketFactoryType | None = None,
-        most_idle: int = MAX_IDLE,
+        memory: Memory = MEMORY,
     ) -> None:
+        self.memory = memory
         self._tls = tls
         self._resolver = resolver
         self._socket_factory = socket_factory
-        self._most_idle = most_idle
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=_Connector(self._tls, self._resolver, self._socket_factory, self._most_idle),
+            connector=_Connector(self._tls, self._resolver, self._socket_factory, self.memory),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"accept": "*/*", "accept-encoding": "identity", "user-agent": USER_AGENT},
             timeout=aiohttp.ClientTimeout(total=None),
@@ -207,18 +220,18 @@ class _Connector(aiohttp.TCPConnector):
         tls: ssl.SSLContext,
         resolver: AbstractResolver | None,
         socket_factory: aiohttp.SocketFactoryType | None,
-        most_idle: int,
+        memory: Memory,
     ) -> None:
         super().__init__(
             ssl=tls,
             resolver=resolver,
             socket_factory=socket_factory,
             limit=0,
-            keepalive_timeout=KEEP_ALIVE_SECONDS,
-            ttl_dns_cache=DNS_CACHE_SECONDS,
+            keepalive_timeout=memory.idle_seconds,
+            ttl_dns_cache=memory.dns_seconds,
         )
         self._factory = functools.partial(_answers, self._loop)
-        self._most_idle = most_idle
+        self._most_idle = memory.idle
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         """Called where an exchange is over: one idle connection too many is closed."""

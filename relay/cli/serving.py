@@ -120,7 +120,7 @@ async def serve(settings: Settings, *, accept_clock: bool) -> bool:
 async def _serve_until_stopped(relay: Relay, listeners: Sequence[socket.socket], stop: _Stop) -> None:
     """The first port is the API's, and leaves first: health and metrics of their own port are there to the end."""
     apps = (create_app(relay), create_operations_app(relay))
-    servers = [_server(app, relay.settings) for app, _ in zip(apps, listeners, strict=False)]
+    servers = [_Server(configured(app, relay.settings)) for app, _ in zip(apps, listeners, strict=False)]
     stop.started(servers)
     async with asyncio.TaskGroup() as group:
         serving = []
@@ -178,18 +178,16 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _server(app: Starlette, settings: Settings) -> _Server:
-    return _Server(
-        uvicorn.Config(
-            app,
-            http=BoundedProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=int(settings.server.drain.total_seconds()),
-        )
+def configured(app: Starlette, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=int(settings.server.drain.total_seconds()),
     )

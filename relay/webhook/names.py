@@ -24,7 +24,7 @@ class SystemNames:
 
     def __init__(self, threads: int, resolve: Resolve | None = None) -> None:
         self._resolve = resolve or _addresses
-        self._most = threads
+        self.threads = threads
         self._started = 0
         self._pending = 0
         self._lock = Lock()
@@ -37,7 +37,7 @@ class SystemNames:
             self._pending += 1
             pending = self._pending
         # A lookup is pending until the system is done with it, though whoever asked may have gone long ago.
-        if pending > self._started < self._most:
+        if pending > self._started < self.threads:
             self._started += 1
             Thread(target=self._serve, name=f"names-{self._started}", daemon=True).start()
         self._asked.put((name, loop, answer))

@@ -1,23 +1,34 @@
 """What callers, CAMB and receivers can make grow, held to its bound where no other test does."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from itertools import pairwise
+from typing import Any
 
 import httpx
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from relay.api.registrations import MAX_BATCHES
-from relay.api.requests import MAX_FIELD
+from relay.api.requests import MAX_ERRORS, MAX_FIELD
+from relay.outside import LOOKUP_THREADS, Outside
 from relay.services.poll import LONGEST_WORD
+from relay.settings import Settings
 from relay.transport import (
+    DNS_CACHE_SECONDS,
+    KEEP_ALIVE_SECONDS,
+    MAX_DNS_CACHE,
     MAX_HEADERS,
+    MAX_IDLE,
     MAX_LINE,
     AiohttpTransport,
+    Memory,
     read_answer,
     release,
     tls_context,
 )
+from relay.webhook.names import SystemNames
 from tests.api.problems import problem, rules
 from tests.relays import FAILING, HOOK, SUCCESS, RelayInHand
 from tests.sockets import OK, SocketServer, listening
@@ -94,6 +105,112 @@ async def test_unknown_status_words_that_begin_alike_for_long_are_one_word(relay
     assert relay.metric("relay_unknown_statuses_total") == 1
 
 
+async def test_no_more_broken_rules_are_told_than_a_reader_takes_in(relay: RelayInHand) -> None:
+    asked = {"task_id": "task-1", "callback_url": HOOK} | {f"surprise-{number}": 1 for number in range(50)}
+
+    one = await relay.api.post("/v1/registrations", json=asked)
+    batch = await relay.api.post(BATCH, json={"registrations": [asked]})
+    query = await relay.api.get(
+        "/v1/registrations?" + "&".join(f"surprise-{number}=1" for number in range(50))
+    )
+
+    assert len(rules(one)) == len(rules(query)) == MAX_ERRORS
+    assert len(batch.json()["data"][0]["problem"]["errors"]) == MAX_ERRORS
+
+
+async def test_a_number_beyond_64_bits_is_rounded_to_a_double(relay: RelayInHand) -> None:
+    numbers = {"fits": 2**64 - 1, "rounded": 2**64 + 1}
+
+    registration = await relay.register(metadata=numbers)
+
+    assert (await relay.read(registration))["metadata"] == {"fits": 2**64 - 1, "rounded": float(2**64)}
+
+
+async def test_a_registration_expires_after_a_day_unless_it_says_otherwise(relay: RelayInHand) -> None:
+    registration = await relay.read(await relay.register())
+
+    assert registration["created_at"] == "2026-11-18T11:06:40.000Z"
+    assert registration["expires_at"] == "2026-11-19T11:06:40.000Z"
+
+
+def remembering(*, resolver: AbstractResolver | None = None, **memory: Any) -> AiohttpTransport:  # noqa: ANN401 - fields of Memory
+    return AiohttpTransport(tls_context(), resolver=resolver, memory=Memory(**memory))
+
+
+async def ask(transport: AiohttpTransport, url: str) -> None:
+    response = await transport.handle_async_request(httpx.Request("GET", url))
+    await read_answer(response, 100, bytearray())
+    await release(response)
+
+
+@pytest.mark.parametrize(("idle_seconds", "connections"), [(3_600, 1), (0.01, 2)])
+async def test_an_idle_connection_is_used_again_for_its_time_and_no_longer(
+    idle_seconds: float, connections: int
+) -> None:
+    async with listening(OK) as server, remembering(idle_seconds=idle_seconds) as transport:
+        await ask(transport, server.origin)
+        await asyncio.sleep(0.1)
+        await ask(transport, server.origin)
+
+    assert server.connections == connections
+
+
+class Everywhere(AbstractResolver):
+    """Every name is this machine's; counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        self.asked += 1
+        return [
+            ResolveResult(hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0)
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("dns_seconds", "asked"), [(3_600, 1), (0, 2)])
+async def test_a_names_addresses_are_remembered_for_their_time_and_no_longer(
+    dns_seconds: int, asked: int
+) -> None:
+    names = Everywhere()
+    async with (
+        listening(OK) as server,
+        remembering(resolver=names, idle=0, dns_seconds=dns_seconds) as transport,
+    ):
+        for _ in range(2):
+            await ask(transport, server.origin.replace("127.0.0.1", "name.test"))
+
+    assert (names.asked, server.connections) == (asked, 2)
+
+
+async def test_the_addresses_of_only_so_many_names_are_remembered() -> None:
+    names = Everywhere()
+    async with listening(OK) as server, remembering(resolver=names, idle=0, dns_seconds=3_600) as transport:
+        for number in (*range(MAX_DNS_CACHE + 1), MAX_DNS_CACHE, 0):
+            await ask(transport, server.origin.replace("127.0.0.1", f"name-{number}.test"))
+
+    assert names.asked == MAX_DNS_CACHE + 2
+
+
+def test_all_that_is_called_is_remembered_alike() -> None:
+    every = Memory(idle=MAX_IDLE, idle_seconds=KEEP_ALIVE_SECONDS, dns_seconds=DNS_CACHE_SECONDS)
+
+    assert AiohttpTransport(tls_context()).memory == every
+
+
+async def test_no_more_threads_look_names_up_than_there_may_be() -> None:
+    outside = Outside.real(Settings())
+    outside.close()
+
+    assert isinstance(outside.lookup, SystemNames)
+    assert outside.lookup.threads == LOOKUP_THREADS
+
+
 async def test_only_so_many_connections_are_kept_idle() -> None:
     async def exchange(transport: AiohttpTransport, server: SocketServer) -> None:
         response = await transport.handle_async_request(httpx.Request("GET", server.origin))
@@ -103,7 +220,7 @@ async def test_only_so_many_connections_are_kept_idle() -> None:
         await release(response)
 
     made = [0]
-    async with listening(OK) as server, AiohttpTransport(tls_context(), most_idle=2) as transport:
+    async with listening(OK) as server, remembering(idle=2) as transport:
         for _ in range(2):
             together, all_there = asyncio.Semaphore(0), asyncio.Event()
             tasks = [asyncio.create_task(exchange(transport, server)) for _ in range(5)]

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import orjson
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -25,6 +24,8 @@ from relay.cli.protocol import (
     UNREAD_SECONDS,
     BoundedProtocol,
 )
+from relay.cli.serving import KEEP_ALIVE_SECONDS, configured
+from relay.settings import Settings
 
 LARGE = 3 * MAX_HEAD
 GET = b"GET / HTTP/1.1\r\nhost: relay\r\n\r\n"
@@ -119,7 +120,7 @@ def _connected(
     state: ServerState | None = None, *, hours: Hours | None = None, endless: Endless | None = None
 ) -> tuple[BoundedProtocol, Wire]:
     app = Starlette(routes=[Route("/", _length, methods=["POST"]), Route("/endless", endless or _length)])
-    config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None, timeout_keep_alive=75)
+    config = configured(app, Settings())
     config.load()
     protocol, wire = BoundedProtocol(config, state or ServerState(), {}), Wire()
     if hours is not None:
@@ -325,7 +326,9 @@ async def test_an_idle_connection_goes_although_its_last_answer_was_not_read() -
     protocol.data_received(_request(5))
     await wire.answer()
 
-    hours.pass_(protocol.timeout_keep_alive)
+    hours.pass_(KEEP_ALIVE_SECONDS - 1)
+    early = wire.aborted.is_set()
+    hours.pass_(KEEP_ALIVE_SECONDS)
 
-    assert wire.aborted.is_set()
+    assert (early, wire.aborted.is_set()) == (False, True)
     protocol.connection_lost(None)

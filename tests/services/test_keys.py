@@ -7,6 +7,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from relay.settings import Settings
 from tests.relays import (
     CAMB_KEY,
     HOOK,
@@ -174,3 +175,21 @@ async def test_the_log_and_the_metrics_say_when_polls_queue(tmp_path: Path) -> N
 
     assert [(line["event"], line["log_level"]) for line in logs] == [("polls.behind", "warning")]
     assert (due, age) == (20, 11)
+
+
+async def test_no_more_requests_of_a_key_are_open_at_once_than_may_be(relay: RelayInHand) -> None:
+    held = Held(SUCCESS)
+    relay.world.everything_asked.answers[:] = [held]
+    items = [{"task_id": f"task-{number}", "callback_url": HOOK} for number in range(40)]
+    await relay.api.post("/v1/registrations/batch", json={"registrations": items})
+    await held.asked.wait()
+    for _ in range(3):
+        await relay.relay.polling.run_once()
+    at_once = len(relay.world.everything_asked.requests)
+
+    held.go.set()
+    await relay.settle()
+    await relay.tick()
+
+    assert at_once == Settings().camb.concurrency
+    assert len(relay.world.everything_asked.requests) == 40

@@ -111,3 +111,20 @@ async def test_names_that_nobody_waits_for_any_more_are_not_looked_up() -> None:
 
     assert await slow == ("127.0.0.1",)
     assert system.asked == ["slow", "quick"]
+
+
+async def test_no_more_lookups_are_under_way_than_there_are_threads() -> None:
+    system = Hanging()
+    names = SystemNames(threads=2, resolve=system)
+    slow = [asyncio.ensure_future(names(f"slow-{number}")) for number in range(5)]
+    async with asyncio.timeout(10):
+        while len(system.asked) < 2:  # noqa: ASYNC110 - its threads are what is waited for
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    at_once = len(system.asked)
+
+    system.go.set()
+    await asyncio.gather(*slow)
+    names.close()
+
+    assert (names.threads, at_once, len(system.asked)) == (2, 2, 5)
