@@ -2,15 +2,30 @@
 
 import os
 import signal
+import sys
 from typing import NoReturn
 
 
 def main() -> None:
     if os.getpid() == 1:
         leave_when_told()
+    if sys.argv[1:2] == ["healthcheck"] and _is_plainly_well(sys.argv[2:]):
+        return
     from relay.cli.operate import app  # noqa: PLC0415 - takes its time, in which a signal can come
 
     app()
+
+
+def _is_plainly_well(arguments: list[str]) -> bool:
+    """The answer that containers ask for all the time, at a tenth of what the whole command line costs."""
+    from pathlib import Path  # noqa: PLC0415 - only this command does without all the others
+
+    from relay.cli.health import quick_yes  # noqa: PLC0415 - the same
+
+    answer = quick_yes(arguments, os.environ, Path.cwd())
+    if answer is not None:
+        sys.stdout.write(f"{answer}\n")
+    return answer is not None
 
 
 def leave_when_told() -> None:

@@ -171,16 +171,22 @@ def healthcheck(
     """Ask the relay on this machine whether it is well; for containers. Exit 0 if so, 1 if not."""
     import http.client
 
+    from relay.cli.health import hosts_to_ask, path_to_ask
+
     server = read_settings(config, secrets_dir).server
     port = server.port if server.operations_port is None else server.operations_port
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104 - not bound to, asked
-    connection = http.client.HTTPConnection(host, port, timeout=3)
-    try:
-        connection.request("GET", "/readyz" if ready else "/livez")
-        answer = connection.getresponse()
-        text = answer.read().decode()
-    except (OSError, http.client.HTTPException) as error:
-        fail(f"no answer on port {port}: {type(error).__name__}", exits.FAILED)
+    problem = ""
+    for host in hosts_to_ask(server.host):
+        connection = http.client.HTTPConnection(host, port, timeout=3)
+        try:
+            connection.request("GET", path_to_ask(ready=ready))
+            answer = connection.getresponse()
+            text = answer.read().decode()
+            break
+        except (OSError, http.client.HTTPException) as error:
+            problem = type(error).__name__
+    else:
+        fail(f"no answer on port {port}: {problem}", exits.FAILED)
     out.print(text, markup=False, highlight=False)
     if answer.status != http.HTTPStatus.OK:
         raise typer.Exit(exits.FAILED)

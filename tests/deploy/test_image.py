@@ -34,6 +34,13 @@ def test_health_is_asked_by_the_command_itself(final: list[Instruction]) -> None
     assert json.loads(check.partition("CMD ")[2]) == ["relay", "healthcheck"]
 
 
+def test_a_health_check_has_time_for_both_of_its_ways(final: list[Instruction]) -> None:
+    [check] = values(final, "HEALTHCHECK")
+
+    # The quick question gives up after three seconds, and so does the thorough one after it.
+    assert "--timeout=10s" in check.split()
+
+
 def test_data_is_the_only_volume(final: list[Instruction]) -> None:
     assert values(final, "VOLUME") == ["/data"]
     assert values(final, "WORKDIR") == ["/data"]

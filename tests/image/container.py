@@ -11,6 +11,8 @@ from tests.e2e.processes import until
 from tests.image.engine import Engine
 
 PORT: Final = 8080
+PATIENCE: Final = 150.0
+"""Seconds for a container to become healthy on a machine that has much other work: a check cut short counts against it."""
 HARDENED: Final = ("--read-only", "--tmpfs=/tmp", "--cap-drop=all", "--security-opt=no-new-privileges")
 
 
@@ -41,6 +43,12 @@ class Container:
         """Both streams, as far as they were written."""
         read = self.engine.run("/usr/bin/podman", "logs", self.id)
         return read.stdout + read.stderr
+
+    async def becomes_healthy(self) -> None:
+        async def is_healthy() -> bool:
+            return await asyncio.to_thread(lambda: self.health) == "healthy"
+
+        await until(is_healthy, within=PATIENCE)
 
     async def ended(self) -> int:
         """The exit code. Polled: where nobody reaps orphans podman itself waits 20 s longer."""

@@ -90,9 +90,8 @@ async def test_a_volume_a_port_and_three_secrets_are_enough(
 
     async with httpx.AsyncClient(trust_env=False) as http:
         await Api(container.url, http).ready()
-    health = container.health
+    await container.becomes_healthy()
 
-    assert health == "healthy"
     await stops_in_peace(container, figure, f"idle, {request.node.callspec.id}:")
 
 
@@ -101,12 +100,9 @@ async def test_it_stops_at_once_when_idle(start: Start, figure: Figure) -> None:
         options=("--network=none",), **SECRETS
     )  # to take a network down is not the relay's time
 
-    async def healthy() -> bool:
-        return container.health == "healthy"
-
     stops = []
     for _ in range(STOPS):
-        await until(healthy)
+        await container.becomes_healthy()
         stops.append(await container.stop())
         container.start()
 
@@ -160,5 +156,5 @@ async def test_a_url_is_enough_for_postgresql(
         await api.ready()
         await api.notified(neighbours, "success-after-0.3-postgresql")
 
-    assert container.health == "healthy"
+    await container.becomes_healthy()
     await stops_in_peace(container, figure, "after its job, on PostgreSQL:")
