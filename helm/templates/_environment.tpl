@@ -3,6 +3,9 @@
 {{- $variables := dict }}
 {{- include "relay.flatten" (dict "prefix" "RELAY_" "tree" .Values.config "variables" $variables) }}
 {{- $_ := set $variables "RELAY_SERVER__PORT" "8080" }}
+{{- if and (hasSuffix "DualStack" .Values.service.ipFamilyPolicy) (not (hasKey $variables "RELAY_SERVER__HOST")) }}
+{{- $_ := set $variables "RELAY_SERVER__HOST" "::" }}
+{{- end }}
 {{- $_ := set $variables "RELAY_SERVER__DRAIN" (printf "PT%dS" (int .Values.shutdown.drainSeconds)) }}
 {{- $_ := set $variables "RELAY_SERVER__OPERATIONS_PORT" (.Values.operationsPort | int | toString) }}
 {{- with .Values.callbacks.inCluster }}

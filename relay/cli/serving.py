@@ -165,13 +165,29 @@ def _listening(settings: Settings) -> Iterator[Sequence[socket.socket]]:
     server = settings.server
     ports = (server.port,) if server.operations_port is None else (server.port, server.operations_port)
     with ExitStack() as opened:
-        yield [opened.enter_context(_listen(server.host, port)) for port in ports]
+        yield [opened.enter_context(listen(server.host, port, ipv6=_has_ipv6())) for port in ports]
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _has_ipv6() -> bool:
+    """A kernel can be started without."""
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        socket.socket(socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+def listen(host: str, port: int, *, ipv6: bool) -> socket.socket:
+    """`::` is every address there is, of both families where the system can and of IPv4 where it has no IPv6.
+
+    Raises CannotListen.
+    """
+    if host == "::" and not ipv6:
+        host = "0.0.0.0"  # noqa: S104 - the same as was asked for
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and socket.has_dualstack_ipv6()
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except OSError as error:
         raise CannotListen(
             f"cannot listen on {host}, port {port}: {os.strerror(error.errno or 0)}"

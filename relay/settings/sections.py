@@ -34,8 +34,8 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 class ServerSettings(Section):
     host: Host = Field(
         "127.0.0.1",
-        description="The address to listen on. A container sets 0.0.0.0. Without an API token only a "
-        "loopback address is accepted.",
+        description="The address to listen on; :: is every one, of IPv4 too. A container sets 0.0.0.0. Without an "
+        "API token only a loopback address is accepted.",
     )
     port: Port = Field(8080, description="The port of the API. 0 to 65535; 0 takes a free one.")
     operations_port: Port | None = Field(

@@ -89,7 +89,7 @@ def test_every_pod_of_every_shape_can_serve(shape: str, tmp_path: Path) -> None:
         settings = read_by(pod, shapes()[shape], tmp_path / "secrets")
 
         assert settings.missing_for_serving() == ()
-        assert settings.server.host == "0.0.0.0"  # noqa: S104 - a pod is reached from outside
+        assert settings.server.host in {"0.0.0.0", "::"}  # noqa: S104 - a pod is reached from outside
 
 
 @pytest.mark.parametrize("secrets_as", ["files", "environment"])
@@ -291,3 +291,25 @@ def flattened(value: object) -> list[tuple[KeyPath, object]]:
     if not isinstance(value, dict):
         return [((), value)]
     return [((key, *path), leaf) for key, inner in value.items() for path, leaf in flattened(inner)]
+
+
+@pytest.mark.parametrize(
+    ("values", "host"),
+    [
+        ({}, None),
+        ({"service": {"ipFamilyPolicy": "SingleStack"}}, None),
+        ({"service": {"ipFamilyPolicy": "PreferDualStack"}}, "::"),
+        ({"service": {"ipFamilyPolicy": "RequireDualStack"}}, "::"),
+        ({"config": {"server": {"host": "::"}}}, "::"),
+        (
+            {
+                "service": {"ipFamilyPolicy": "RequireDualStack"},
+                "config": {"server": {"host": "fd00::7"}},
+            },
+            "fd00::7",
+        ),
+    ],
+)
+def test_pods_listen_on_the_families_of_their_service(values: Manifest, host: str | None) -> None:
+    """Where nothing is said the image says 0.0.0.0."""
+    assert environment(render(SQLITE | values)).get("RELAY_SERVER__HOST") == host
