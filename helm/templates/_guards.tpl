@@ -162,6 +162,7 @@ RELAY_DATABASE__MIGRATE_AT_START: database.migration
 {{- fail (printf "config: %s is a secret and a ConfigMap is not. Put it into existingSecret or secrets." $name) }}
 {{- end }}
 {{- end }}
+{{- include "relay.guardDrain" (dict "root" . "variables" $variables) }}
 {{- if and .Values.callbacks.inCluster.http (eq (get $variables "RELAY_CALLBACKS__ALLOW_HTTP") "never") }}
 {{- fail "config.callbacks.allow_http: never contradicts callbacks.inCluster.http. Leave one of them out." }}
 {{- end }}
@@ -173,6 +174,38 @@ RELAY_DATABASE__MIGRATE_AT_START: database.migration
 {{- fail (printf "extraEnv[%d]: %s is a secret and a pod's description is not. Take it from a Secret: valueFrom.secretKeyRef." $at $variable.name) }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* The relay would refuse to start: what is in flight has its deadline, and a drain waits for it. */ -}}
+{{- define "relay.guardDrain" -}}
+{{- $drain := .root.Values.shutdown.drainSeconds }}
+{{- $given := dict "RELAY_DELIVERY__DEADLINE" "PT15S" "RELAY_CAMB__DEADLINE" "PT10S" }}
+{{- range $name, $_ := $given }}
+{{- $_ := set $given $name (get $.variables $name | default (get $given $name)) }}
+{{- end }}
+{{- range .root.Values.extraEnv }}
+{{- if and (hasKey $given .name) (hasKey . "value") }}
+{{- $_ := set $given .name .value }}
+{{- end }}
+{{- end }}
+{{- range $name, $deadline := $given }}
+{{- if gt (include "relay.ofDuration" $deadline | float64) (float64 $drain) }}
+{{- fail (printf "shutdown.drainSeconds: %d is below %s, %s, and the relay would not start. Raise it, or lower config.%s." (int $drain) $name $deadline ($name | trimPrefix "RELAY_" | lower | replace "__" ".")) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The seconds of `PT1M30.5S`; 0 where it is no duration, which the relay itself refuses. */ -}}
+{{- define "relay.ofDuration" -}}
+{{- $seconds := 0.0 }}
+{{- if regexMatch "^P([0-9]+W)?([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+([.][0-9]+)?S)?)?$" . }}
+{{- range $unit, $length := dict "W" 604800 "D" 86400 "H" 3600 "M" 60 "S" 1 }}
+{{- with regexFind (printf "[0-9.]+%s" $unit) $ }}
+{{- $seconds = addf $seconds (mulf (trimSuffix $unit .) $length) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $seconds }}
 {{- end }}
 
 {{- define "relay.guardNetworks" -}}

@@ -27,6 +27,23 @@ WRONG_TOGETHER: list[tuple[Manifest, str]] = [
     (POSTGRES | {"shutdown": {"drainSeconds": 40}}, "which is 45"),
     (POSTGRES | {"shutdown": {"preStopSeconds": 20}}, "which is 40"),
     (
+        SQLITE | {"shutdown": {"drainSeconds": 5}},
+        "shutdown.drainSeconds: 5 is below RELAY_CAMB__DEADLINE, PT10S, and the relay would not start",
+    ),
+    (
+        SQLITE | {"shutdown": {"drainSeconds": 14}},
+        "14 is below RELAY_DELIVERY__DEADLINE, PT15S.*lower config.delivery.deadline",
+    ),
+    (SQLITE | {"config": {"delivery": {"deadline": "PT20.5S"}}}, "20 is below RELAY_DELIVERY__DEADLINE"),
+    (
+        SQLITE | {"config": {"camb": {"deadline": "PT1M"}}},
+        "20 is below RELAY_CAMB__DEADLINE, PT1M.*config.camb.deadline",
+    ),
+    (
+        SQLITE | {"extraEnv": [{"name": "RELAY_CAMB__DEADLINE", "value": "PT0H1M30S"}]},
+        "20 is below RELAY_CAMB__DEADLINE, PT0H1M30S",
+    ),
+    (
         POSTGRES | {"autoscaling": {"kind": "cpu", "minReplicas": 4, "maxReplicas": 3}},
         "minReplicas 4 is above maxReplicas 3",
     ),

@@ -11,7 +11,7 @@ from helm_python import HelmRenderError
 from pydantic import BaseModel, SecretStr
 from pydantic_core import to_jsonable_python
 
-from relay.settings import ClientSettings, Settings, load_settings
+from relay.settings import ClientSettings, ConfigurationError, Settings, load_settings
 from relay.settings.names import KeyPath, Names, settings_in
 from tests.deploy import dockerfile, settings_schema
 from tests.deploy.chart import (
@@ -313,3 +313,42 @@ def flattened(value: object) -> list[tuple[KeyPath, object]]:
 def test_pods_listen_on_the_families_of_their_service(values: Manifest, host: str | None) -> None:
     """Where nothing is said the image says 0.0.0.0."""
     assert environment(render(SQLITE | values)).get("RELAY_SERVER__HOST") == host
+
+
+@pytest.mark.parametrize(
+    ("drain", "deadline", "in_camb"),
+    [
+        (15, None, None),
+        (1, "PT1S", "PT0.5S"),
+        (5, "PT5S", "PT5.0S"),
+        (5, "PT5.001S", "PT5S"),
+        (5, "PT5S", "PT6S"),
+        (59, "PT1M", "PT1S"),
+        (60, "PT1M", "PT1S"),
+        (299, "PT5M", "PT1S"),
+        (300, "PT4M59.5S", "PT5M"),
+        (14, None, None),
+        (9, "PT5S", None),
+    ],
+)
+def test_the_chart_takes_a_drain_where_the_relay_does(
+    drain: int, deadline: str | None, in_camb: str | None, tmp_path: Path
+) -> None:
+    """Against the settings' own rule, so that neither the deadlines' defaults nor their reading drift apart."""
+    config = {"delivery": {"deadline": deadline}, "camb": {"deadline": in_camb}}
+    values = SQLITE | {
+        "shutdown": {"drainSeconds": drain},
+        "terminationGracePeriodSeconds": 400,
+        "config": config,
+    }
+    environ = {"RELAY_SERVER__DRAIN": f"PT{drain}S"}
+    for table, text in (("DELIVERY", deadline), ("CAMB", in_camb)):
+        if text is not None:
+            environ[f"RELAY_{table}__DEADLINE"] = text
+    try:
+        load_settings(config=None, secrets_dir=None, environ=environ, cwd=tmp_path)
+    except ConfigurationError:
+        with pytest.raises(HelmRenderError, match="drainSeconds"):
+            render(values)
+    else:
+        assert environment(render(values))["RELAY_SERVER__DRAIN"] == f"PT{drain}S"
