@@ -48,13 +48,7 @@
 {{- fail "existingSecret: the relay has no credential. Name a Secret with RELAY_API_TOKENS, RELAY_CAMB_API_KEY and RELAY_SIGNING_SECRETS, or set these in secrets." }}
 {{- end }}
 {{- if .Values.secrets }}
-{{- if not (include "relay.namesClients" .Values.secrets) }}
-{{- range list "RELAY_API_TOKENS" "RELAY_CAMB_API_KEY" "RELAY_SIGNING_SECRETS" }}
-{{- if not (hasKey $.Values.secrets .) }}
-{{- fail (printf "secrets: %s is missing. Set it, or name clients with RELAY_CLIENTS__<NAME>__… instead." .) }}
-{{- end }}
-{{- end }}
-{{- end }}
+{{- include "relay.guardClients" . }}
 {{- if and $sqlite (hasKey .Values.secrets "RELAY_DATABASE__URL") }}
 {{- fail "secrets: RELAY_DATABASE__URL needs database.kind postgres." }}
 {{- end }}
@@ -64,8 +58,35 @@
 {{- end }}
 {{- end }}
 
-{{- define "relay.namesClients" -}}
-{{- range $name, $_ := . }}{{ if hasPrefix "RELAY_CLIENTS__" $name }}yes{{ end }}{{ end }}
+{{- /* Each client that is named, or the default one, has what the relay wants of it; some of that may come by extraEnv. */ -}}
+{{- define "relay.guardClients" -}}
+{{- $credentials := list "API_TOKENS" "CAMB_API_KEY" "SIGNING_SECRETS" }}
+{{- $given := keys .Values.secrets }}
+{{- range .Values.extraEnv }}
+{{- $given = append $given .name }}
+{{- end }}
+{{- $clients := dict }}
+{{- range $given }}
+{{- if hasPrefix "RELAY_CLIENTS__" . }}
+{{- $_ := set $clients (splitList "__" . | rest | first) true }}
+{{- else if has (trimPrefix "RELAY_" .) $credentials }}
+{{- $_ := set $clients "DEFAULT" true }}
+{{- end }}
+{{- end }}
+{{- range keys ($clients | default (dict "DEFAULT" true)) | sortAlpha }}
+{{- $client := . }}
+{{- range $credentials }}
+{{- $name := printf "RELAY_CLIENTS__%s__%s" $client . }}
+{{- $short := printf "RELAY_%s" . }}
+{{- if eq $client "DEFAULT" }}
+{{- if not (or (has $name $given) (has $short $given)) }}
+{{- fail (printf "secrets: %s is missing. Set it, or name clients with RELAY_CLIENTS__<NAME>__… instead." $short) }}
+{{- end }}
+{{- else if not (has $name $given) }}
+{{- fail (printf "secrets: %s is missing. Each client that is named needs its API_TOKENS, CAMB_API_KEY and SIGNING_SECRETS." $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "relay.guardScaling" -}}

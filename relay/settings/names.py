@@ -23,7 +23,9 @@ SHORT_FORMS: Final[Mapping[str, KeyPath]] = MappingProxyType(
 )
 
 _CLIENTS_PREFIX = f"{PREFIX}CLIENTS__"
-_COMMAND_LINE = frozenset({"RELAY_URL", "RELAY_TOKEN", "RELAY_PROFILE", "RELAY_CONFIG", "RELAY_SECRETS_DIR"})
+COMMAND_LINE: Final = frozenset(
+    {"RELAY_URL", "RELAY_TOKEN", "RELAY_PROFILE", "RELAY_CONFIG", "RELAY_SECRETS_DIR"}
+)
 # Kubernetes writes these into every container, for each Service of the namespace called `relay` or `relay-…`.
 # A double underscore is a setting's, and a port that is no URL was written by a person.
 _SERVICE_LINK = re.compile(
@@ -49,7 +51,7 @@ def is_foreign(name: str, value: str = "") -> bool:
     """Whether a variable is no setting: not of our prefix, the command line's own, or Kubernetes'."""
     return (
         not name.startswith(PREFIX)
-        or name in _COMMAND_LINE
+        or name in COMMAND_LINE
         or _SERVICE_LINK.fullmatch(name) is not None
         or (_SERVICE_LINK_PORT.fullmatch(name) is not None and _SERVICE_URL.match(value) is not None)
     )
@@ -104,7 +106,7 @@ class Names:
     def nearest_variable(self, variable: str) -> str | None:
         variable = variable.upper()
         client = variable.removeprefix(_CLIENTS_PREFIX).rpartition("__")[0]
-        known = [*self._variables, *_COMMAND_LINE]
+        known = [*self._variables, *COMMAND_LINE]
         if variable.startswith(_CLIENTS_PREFIX) and client:
             known += [f"{_CLIENTS_PREFIX}{client}__{key.upper()}" for key in ClientSettings.model_fields]
         # RELAY_PORT has lost its section.

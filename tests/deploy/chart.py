@@ -29,6 +29,8 @@ CREDENTIALS = {
     "RELAY_CAMB_API_KEY": "canary-key",
     "RELAY_SIGNING_SECRETS": "whsec_Y2FuYXJ5",
 }
+ACME = {name.replace("RELAY_", "RELAY_CLIENTS__ACME__"): text for name, text in CREDENTIALS.items()}
+"""A named client's."""
 DATABASE_URL = "postgresql://relay:canary-password@db/relay"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.deploy.chart import CREDENTIALS, POSTGRES, SPLIT, SQLITE, Manifest
+from tests.deploy.chart import ACME, CREDENTIALS, POSTGRES, SPLIT, SQLITE, Manifest
 
 BACKLOG = {"kind": "backlog", "backlog": {"prometheus": "http://prometheus:9090"}}
 WIDE = {"ipBlock": {"cidr": "169.254.0.0/16"}}
@@ -155,6 +155,18 @@ WRONG_TOGETHER: list[tuple[Manifest, str]] = [
     ),
 ]
 
+MISTYPED_VARIABLES: list[tuple[Manifest, str]] = [
+    ({"secrets": {"RELAY_API_TOKEN": "x"}}, "RELAY_API_TOKEN"),
+    ({"secrets": {"RELAY_CLIENTS__ACME__SIGNING_SECRET": "x"}}, "RELAY_CLIENTS__ACME__SIGNING_SECRET"),
+    ({"secrets": {"RELAY_CLIENTS__ACME_CAMB_API_KEY": "x"}}, "RELAY_CLIENTS__ACME_CAMB_API_KEY"),
+    ({"secrets": {"RELAY_CLIENTS__Acme__CAMB_API_KEY": "x"}}, "RELAY_CLIENTS__Acme__CAMB_API_KEY"),
+    ({"secrets": {"RELAY_ROLE": "api"}}, "RELAY_ROLE"),
+    ({"extraEnv": [{"name": "RELAY_CAMB__DEADLIN", "value": "x"}]}, "extraEnv"),
+    ({"extraEnv": [{"name": "RELAY_CAMB_DEADLINE", "value": "x"}]}, "extraEnv"),
+    ({"extraEnv": [{"name": "RELAY_relay", "value": "x"}]}, "extraEnv"),
+]
+"""Names of ours that no setting has, or that only the chart itself sets: the schema refuses them by the word beside."""
+
 SECRET_SETTINGS: list[Manifest] = [
     {"api_tokens": "x"},
     {"camb_api_key": "x"},
@@ -181,6 +193,11 @@ def refusals() -> Iterator[tuple[Manifest, str]]:
     yield from WRONG_TOGETHER
     for missing in sorted(CREDENTIALS):
         yield {"secrets": {name: text for name, text in CREDENTIALS.items() if name != missing}}, missing
+    for missing in sorted(ACME):
+        yield (
+            {"secrets": {name: text for name, text in ACME.items() if name != missing}},
+            f"{missing} is missing",
+        )
     for config in SECRET_SETTINGS:
         yield SQLITE | {"config": config}, "is a secret and a ConfigMap is not"
     for config, owner in OWNED_SETTINGS:

@@ -1,11 +1,14 @@
-"""`config` in `helm/values.schema.json`, made from the relay's own settings: `python -m tests.deploy.settings_schema`."""
+"""What of `helm/values.schema.json` is made of the relay's own settings, by `python -m tests.deploy.settings_schema`.
+
+These are `config`, and the names of variables in `secrets` and `extraEnv`.
+"""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from relay.settings import Settings
-from relay.settings.names import SHORT_FORMS
+from relay.settings import ClientSettings, Settings
+from relay.settings.names import COMMAND_LINE, PREFIX, SHORT_FORMS, settings_in, variable_of
 from tests.deploy.chart import CHART
 
 SCHEMA = CHART / "values.schema.json"
@@ -44,6 +47,27 @@ def config() -> Schema:
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
+def secret_names() -> Schema:
+    """Any setting may be kept in a Secret, but what the chart sets itself would win over most of these."""
+    owned = {variable_of(tuple(filter(None, path))) for path in THE_CHARTS_OWN} - {"RELAY_DATABASE__URL"}
+    return {"pattern": _pattern(_variables() - owned)}
+
+
+def variable_names() -> Schema:
+    """Of others' variables the chart knows nothing. No lookahead: Helm's patterns are Go's."""
+    return {"anyOf": [{"not": {"pattern": f"^{PREFIX}"}}, {"pattern": _pattern(_variables() | COMMAND_LINE)}]}
+
+
+def _variables() -> set[str]:
+    return {variable_of(path) for path, _ in settings_in(Settings)} | SHORT_FORMS.keys()
+
+
+def _pattern(variables: set[str]) -> str:
+    ends = "|".join(sorted(variable.removeprefix(PREFIX) for variable in variables))
+    keys = "|".join(sorted(key.upper() for key in ClientSettings.model_fields))
+    return f"^{PREFIX}({ends}|CLIENTS__[A-Z][A-Z0-9]*(_[A-Z0-9]+)*__({keys}))$"
+
+
 def _table(name: str, table: Mapping[str, Any]) -> Schema:
     return {
         "type": "object",
@@ -73,6 +97,11 @@ def _is_secret(kind: Mapping[str, Any]) -> bool:
 def main() -> None:
     schema = json.loads(SCHEMA.read_text())
     schema["properties"]["config"] = config()
+    schema["properties"]["secrets"]["propertyNames"] = secret_names()
+    schema["properties"]["extraEnv"]["items"]["properties"]["name"] = {
+        "type": "string",
+        "minLength": 1,
+    } | variable_names()
     SCHEMA.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from helm_python import HelmRenderError, HelmValuesError
 
-from tests.deploy.chart import CHART, CREDENTIALS, SQLITE, Manifest, kinds, render
-from tests.deploy.refusals import OWNED_SETTINGS, SECRET_SETTINGS, WRONG_TOGETHER
+from tests.deploy.chart import ACME, CHART, CREDENTIALS, SQLITE, Manifest, kinds, render
+from tests.deploy.refusals import MISTYPED_VARIABLES, OWNED_SETTINGS, SECRET_SETTINGS, WRONG_TOGETHER
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,12 @@ def test_a_wrong_key_or_value_is_refused_by_name(values: Manifest, culprit: str)
         render(SQLITE | values)
 
 
+@pytest.mark.parametrize(("values", "culprit"), MISTYPED_VARIABLES)
+def test_a_variable_that_no_setting_has_is_refused(values: Manifest, culprit: str) -> None:
+    with pytest.raises(HelmValuesError, match=culprit):
+        render(SQLITE | values)
+
+
 def _open(schema: Any, path: str = "") -> list[str]:  # noqa: ANN401 - a schema is JSON of any shape
     """Where the schema lets a key pass that it does not know."""
     if not isinstance(schema, dict):
@@ -115,10 +121,44 @@ def test_each_credential_of_the_default_client_is_asked_for(missing: str) -> Non
         render({"secrets": secrets})
 
 
-def test_named_clients_need_no_default_one() -> None:
-    manifests = render({"secrets": {"RELAY_CLIENTS__ACME__CAMB_API_KEY": "key"}})
+@pytest.mark.parametrize("missing", sorted(ACME))
+def test_each_credential_of_a_named_client_is_asked_for(missing: str) -> None:
+    secrets = CREDENTIALS | {name: text for name, text in ACME.items() if name != missing}
+
+    with pytest.raises(HelmRenderError, match=f"{missing} is missing"):
+        render({"secrets": secrets})
+
+
+def test_a_credential_may_come_from_a_secret_of_somebody_elses() -> None:
+    elsewhere = {"secretKeyRef": {"name": "camb", "key": "key"}}
+    secrets = {name: text for name, text in ACME.items() if not name.endswith("CAMB_API_KEY")}
+
+    manifests = render(
+        {
+            "secrets": secrets,
+            "extraEnv": [{"name": "RELAY_CLIENTS__ACME__CAMB_API_KEY", "valueFrom": elsewhere}],
+        }
+    )
 
     assert "Secret" in kinds(manifests)
+
+
+def test_the_default_client_may_be_named_in_full_too() -> None:
+    secrets = {name.replace("ACME", "DEFAULT"): text for name, text in ACME.items()}
+    mixed = secrets | {"RELAY_API_TOKENS": secrets.pop("RELAY_CLIENTS__DEFAULT__API_TOKENS")}
+
+    assert "Secret" in kinds(render({"secrets": mixed}))
+
+
+def test_named_clients_need_no_default_one() -> None:
+    assert "Secret" in kinds(render({"secrets": ACME}))
+
+
+@pytest.mark.parametrize(
+    "name", ["HTTPS_PROXY", "RELAY_CONFIG", "RELAY_CAMB__DEADLINE", "RELAY_CLIENTS__A1_B__DEFAULT_KIND"]
+)
+def test_a_variable_that_somebody_reads_is_taken(name: str) -> None:
+    assert render(SQLITE | {"extraEnv": [{"name": name, "value": "PT5S"}]})
 
 
 @pytest.mark.parametrize("config", SECRET_SETTINGS)

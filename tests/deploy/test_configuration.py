@@ -205,6 +205,9 @@ def test_config_takes_the_settings_there_are() -> None:
     schema = json.loads(settings_schema.SCHEMA.read_text())
 
     assert schema["properties"]["config"] == settings_schema.config()
+    assert schema["properties"]["secrets"]["propertyNames"] == settings_schema.secret_names()
+    named = schema["properties"]["extraEnv"]["items"]["properties"]["name"]
+    assert named.items() >= settings_schema.variable_names().items()
 
 
 def left_to_the_guards(schema: object, above: KeyPath = ()) -> Iterator[KeyPath]:

@@ -1,4 +1,7 @@
-"""A key that the chart does not know, at every place where values.schema.json describes an object, is refused by Helm."""
+"""A key that the chart does not know, at every place where values.schema.json describes an object, is refused by Helm.
+
+So is a variable of the relay's that no setting has.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,6 +10,7 @@ from typing import Any, Final
 from tests.deploy.chart import CHART
 from tests.deploy.checks.steps import Looking
 from tests.deploy.checks.tools import HELMS
+from tests.deploy.refusals import MISTYPED_VARIABLES
 
 Schema = Mapping[str, Any]  # JSON Schema owns its shape
 Place = tuple[str | int, ...]
@@ -61,4 +65,11 @@ def refuse() -> Looking:
         for place, key in where.items():
             if not any(key in line for line in refused):
                 yield f"Helm {helm.version} takes a key that nobody knows in {'.'.join(map(str, place)) or 'the values'}"
-    return f"{len(where)} places refuse a key that nobody knows, with each Helm"
+        for values, culprit in MISTYPED_VARIABLES:
+            done = helm.run("template", "relay", str(CHART), "--values", "-", stdin=json.dumps(values))
+            if not done.returncode or culprit not in done.stderr:
+                yield f"Helm {helm.version} takes a variable that nobody reads: {json.dumps(values)}"
+    return (
+        f"{len(where)} places refuse a key that nobody knows, "
+        f"and {len(MISTYPED_VARIABLES)} variables that nobody reads are refused, with each Helm"
+    )
