@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from helm_python import Chart, lint
+from helm_python import Chart, lint, values_from_yaml
 
 from relay import __version__
 from tests.deploy.chart import (
@@ -496,3 +496,14 @@ def test_the_chart_carries_no_state_between_renders() -> None:
     api, worker = (component("Deployment", name, manifests) for name in ("api", "worker"))
     assert "team" not in api["spec"]["template"]["metadata"]["labels"]
     assert worker["spec"]["template"]["metadata"]["labels"]["team"] == "media"
+
+
+@pytest.mark.parametrize("section", ["Install", "Upgrade"])
+def test_helm_is_told_to_wait_for_as_long_as_a_migration_may_take(section: str) -> None:
+    words = (CHART / "README.md").read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    longest = values_from_yaml((CHART / "values.yaml").read_text())["database"]["migrationDeadlineSeconds"]
+
+    told = [60 * int(minutes) for minutes in re.findall(r"--timeout (\d+)m", words)]
+
+    assert told
+    assert min(told) > longest
