@@ -91,7 +91,7 @@ class Relay:
             settings.database.url.get_secret_value(), clock, pool_size=settings.database.pool_size
         )
         self._file_lock = None if settings.database.file is None else FileLock(settings.database.file)
-        self.guard = Guard(network_policy(settings), outside.lookup)
+        self.guard = Guard(network_policy(settings), outside.lookups)
         self.commits = Commits(settings, self.database, clock=clock, metrics=self.metrics)
         self.traces = Traces(settings, outside.collector, clock=clock, metrics=self.metrics, rng=rng)
         self.probing = Probing(self.database, clock=clock, metrics=self.metrics)

@@ -9,7 +9,7 @@ from relay.policies import network_policy
 from relay.settings import Settings
 from relay.transport import AiohttpTransport, tls_context
 from relay.webhook.guard import GuardedTransport
-from relay.webhook.names import Lookup, SystemNames
+from relay.webhook.names import Lookups, SystemNames
 
 LOOKUP_THREADS: Final = 1_024  # started when they are needed: as many hanging names hold nobody else up
 
@@ -21,16 +21,16 @@ class Outside:
         self,
         camb: httpx.AsyncBaseTransport,
         callbacks: httpx.AsyncBaseTransport,
-        lookup: Lookup,
+        lookups: Lookups,
         *,
         collector: httpx.AsyncBaseTransport,
         closed_last: Sequence[SystemNames] = (),
     ) -> None:
         self.camb = camb
         self.callbacks = callbacks
-        self.lookup = lookup
+        self.lookups = lookups
         self.collector = collector
-        self._closed_last = closed_last
+        self.closed_last = closed_last
 
     @classmethod
     def real(cls, settings: Settings) -> Self:
@@ -40,11 +40,11 @@ class Outside:
         return cls(
             AiohttpTransport(tls),
             callbacks,
-            registered,
+            registered.of,
             collector=AiohttpTransport(tls),
             closed_last=(dialled, registered),
         )
 
     def close(self) -> None:
-        for names in self._closed_last:
+        for names in self.closed_last:
             names.close()

@@ -21,6 +21,7 @@ from relay.outside import Outside
 from relay.settings import Settings
 from relay.storage import schema, tables
 from relay.storage.engine import Database, open_database
+from relay.webhook.names import Lookup
 
 TOKEN: Final = "token-of-default"
 OTHER_TOKEN: Final = "token-of-other"
@@ -101,6 +102,7 @@ class World:
         self.router = respx.MockRouter(assert_all_called=False)
         self.names: dict[str, tuple[str, ...]] = {}
         self.looked_up: list[str] = []
+        self.looked_up_for: set[str] = set()
         self._now = now
         self.everything_asked = Scripted([PENDING], now=now)
         self.everything_sent = Scripted([OK], now=now)
@@ -119,7 +121,11 @@ class World:
 
     def outside(self) -> Outside:
         transport = httpx.MockTransport(self.router.async_handler)
-        return Outside(transport, transport, self._lookup, collector=transport)
+        return Outside(transport, transport, self._lookups, collector=transport)
+
+    def _lookups(self, client: str) -> Lookup:
+        self.looked_up_for.add(client)
+        return self._lookup
 
     async def _lookup(self, name: str) -> tuple[str, ...]:
         self.looked_up.append(name)

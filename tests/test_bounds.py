@@ -278,11 +278,12 @@ BOUNDS: Final = (
         who=CALLER,
         what="names looked up for a request",
         value=f"{guard.LOOKUPS_AT_ONCE} at a time, within {length(guard.LOOKUP_SECONDS)} in all;"
-        f" {LOOKUP_THREADS} threads a process",
+        f" {LOOKUP_THREADS} threads a process, of those left to a client {GREED / (GREED + 1):.0%}",
         shown_by=(
             "tests/webhook/test_guard.py::test_a_batch_looks_up_so_many_names_at_once_and_no_more",
             "tests/test_waits.py::test_the_names_of_a_request_are_waited_for_for_a_second",
             "tests/webhook/test_names.py::test_no_more_lookups_are_under_way_than_there_are_threads",
+            "tests/webhook/test_names.py::test_hanging_names_of_one_client_leave_threads_to_the_others",
         ),
     ),
     Bound(

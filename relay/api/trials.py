@@ -29,7 +29,8 @@ class Trials:
     async def send(self, client: Client, asked: TestRequest) -> Tested:
         """Raises InvalidInput where the guard refuses the callback, Overloaded."""
         url = callback_url(asked.callback_url)
-        refusal = await self._guard.judge(url)
-        if refusal is not None:
-            raise InvalidInput(FieldError(field="callback_url", rule=refusal.rule))
-        return await self._delivering.test(client, url)
+        with self._delivering.place_for_test(client):
+            refusal = await self._guard.judge(client.name, url)
+            if refusal is not None:
+                raise InvalidInput(FieldError(field="callback_url", rule=refusal.rule))
+            return await self._delivering.test(client, url)

@@ -76,12 +76,12 @@ class _Left:
 
     def most(self, lane: LaneName) -> int:
         rooms, owner = self._rooms, self._rooms.owner_of(lane)
-        free = self._free if rooms.busy is None else _courteous(self._free, self._busy[owner])
+        free = self._free if rooms.busy is None else courteous(self._free, self._busy[owner])
         most = min(self._by_group.get(rooms.group_of(lane), 0), rooms.quantum, free)
         if rooms.held is None:
             return most
         first = self._first(lane, rooms.held)
-        return min(most, first + max(0, _courteous(free - first, self._crowd[owner])))
+        return min(most, first + max(0, courteous(free - first, self._crowd[owner])))
 
     def take(self, lane: LaneName, count: int) -> None:
         rooms, owner = self._rooms, self._rooms.owner_of(lane)
@@ -96,6 +96,6 @@ class _Left:
         return int(not held.get(lane) and lane not in self._rooms.doubtful)
 
 
-def _courteous(free: int, held: int) -> int:
+def courteous(free: int, held: int) -> int:
     """How much more may be taken so that a third of what is held is left; of a single slot, all."""
     return (GREED * free - held + GREED) // (GREED + 1)

@@ -2,7 +2,8 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -86,6 +87,17 @@ class Delivering(Work[ClaimedDelivery]):
         for reason in DeadReason:  # what begins with its first increase seems never to have increased
             metrics.dead.labels(reason)
 
+    @contextmanager
+    def place_for_test(self, client: Client) -> Iterator[None]:
+        """One of the client's, from before the name is looked up until there is an answer. Raises Overloaded."""
+        if self._tests[client.name] >= MOST_TESTS:
+            raise Overloaded("your other tests are not answered yet; try again in a moment")
+        self._tests[client.name] += 1
+        try:
+            yield
+        finally:
+            self._tests[client.name] -= 1
+
     async def test(self, client: Client, url: CallbackUrl) -> Tested:
         """Send one signed `relay.test`, which is stored nowhere, takes a slot and moves no lane. Raises Overloaded."""
         lane = origin_lane(client.name, url.origin)
@@ -93,12 +105,9 @@ class Delivering(Work[ClaimedDelivery]):
             raise Overloaded("the relay is stopping; try again in a moment")
         if self._per_lane[lane] >= self._policy.concurrency_per_origin:
             raise Overloaded("every slot of that callback's origin is taken; try again in a moment")
-        if self._tests[client.name] >= MOST_TESTS:
-            raise Overloaded("your other tests are not answered yet; try again in a moment")
         now, timestamp = self._clock.now(), self._clock.wall() // SECOND
         event, body = test_event_id(now, self._rng.getrandbits(RANDOM_BITS)), test_body(now)
         self._per_lane[lane] += 1
-        self._tests[client.name] += 1
         try:
             attempt = await self._sender.send(
                 Message(
@@ -115,7 +124,6 @@ class Delivering(Work[ClaimedDelivery]):
                 )
             )
         finally:
-            self._tests[client.name] -= 1
             self._leave(lane)
         _log.info("test.attempted", client=client.name, **_facts(attempt))
         return Tested(event=event, timestamp=timestamp, body=body, attempt=attempt)

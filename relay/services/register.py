@@ -133,7 +133,8 @@ class Registering:
     async def _registered(
         self, client: Client, wishes: Sequence[Wish], trace: TraceContext | None
     ) -> Sequence[Registered | InvalidInput]:
-        judged = iter(await self._guard.judge_all([url for wish in wishes if (url := wish.callback_url)]))
+        urls = [url for wish in wishes if (url := wish.callback_url)]
+        judged = iter(await self._guard.judge_all(client.name, urls))
         refusals = [None if wish.callback_url is None else next(judged) for wish in wishes]
         wanted = [
             self._registration(client, wish, trace) if refusal is None else _refused(refusal)

@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from relay.domain.addresses import NetworkPolicy, address_rule, url_rule
 from relay.domain.urls import CallbackUrl, UnusableUrl, parse_host
 from relay.transport import AiohttpTransport, BlockedAddress
-from relay.webhook.names import Lookup
+from relay.webhook.names import Lookup, Lookups
 
 LOOKUP_SECONDS: Final = 1.0
 """For all names of one request together."""
@@ -32,16 +32,16 @@ class Refusal:
 class Guard:
     """The verdict at registration. It is the same as at delivery, as far as names can be resolved in time."""
 
-    def __init__(self, policy: NetworkPolicy, lookup: Lookup) -> None:
+    def __init__(self, policy: NetworkPolicy, lookups: Lookups) -> None:
         self._policy = policy
-        self._lookup = lookup
+        self._lookups = lookups
 
-    async def judge(self, url: CallbackUrl) -> Refusal | None:
-        return (await self.judge_all((url,)))[0]
+    async def judge(self, client: str, url: CallbackUrl) -> Refusal | None:
+        return (await self.judge_all(client, (url,)))[0]
 
-    async def judge_all(self, urls: Sequence[CallbackUrl]) -> list[Refusal | None]:
+    async def judge_all(self, client: str, urls: Sequence[CallbackUrl]) -> list[Refusal | None]:
         """In the order of `urls`; a name that cannot be resolved now may be there when it is needed, and is let pass."""
-        found = await self._look_up({url.host for url in urls if self._must_look_up(url)})
+        found = await _look_up(self._lookups(client), {url.host for url in urls if self._must_look_up(url)})
         hosts = {(url.scheme, url.host): url for url in urls}
         refusals = {host: self._refusal(url, found) for host, url in hosts.items()}
         return [refusals[url.scheme, url.host] for url in urls]
@@ -57,20 +57,22 @@ class Guard:
     def _url_rule(self, url: CallbackUrl) -> str | None:
         return url_rule(url.scheme, url.host, url.literal, self._policy)
 
-    async def _look_up(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
-        gate = asyncio.Semaphore(LOOKUPS_AT_ONCE)
 
-        async def one(name: str) -> None:
-            async with gate:
-                with contextlib.suppress(OSError):
-                    found[name] = await self._lookup(name)
+async def _look_up(lookup: Lookup, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Those that are found in time."""
+    found: dict[str, tuple[str, ...]] = {}
+    gate = asyncio.Semaphore(LOOKUPS_AT_ONCE)
 
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LOOKUP_SECONDS), asyncio.TaskGroup() as group:
-                for name in names:
-                    group.create_task(one(name))
-        return found
+    async def one(name: str) -> None:
+        async with gate:
+            with contextlib.suppress(OSError):
+                found[name] = await lookup(name)
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LOOKUP_SECONDS), asyncio.TaskGroup() as group:
+            for name in names:
+                group.create_task(one(name))
+    return found
 
 
 def _socket(info: aiohttp.AddrInfoType) -> socket.socket:

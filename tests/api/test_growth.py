@@ -28,7 +28,6 @@ from relay.transport import (
     release,
     tls_context,
 )
-from relay.webhook.names import SystemNames
 from tests.api.problems import problem, rules
 from tests.relays import FAILING, HOOK, SUCCESS, RelayInHand
 from tests.sockets import OK, SocketServer, listening
@@ -207,8 +206,7 @@ async def test_no_more_threads_look_names_up_than_there_may_be() -> None:
     outside = Outside.real(Settings())
     outside.close()
 
-    assert isinstance(outside.lookup, SystemNames)
-    assert outside.lookup.threads == LOOKUP_THREADS
+    assert [names.threads for names in outside.closed_last] == [LOOKUP_THREADS] * 2
 
 
 async def test_only_so_many_connections_are_kept_idle() -> None:

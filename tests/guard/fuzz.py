@@ -27,6 +27,7 @@ from relay.webhook.guard import Guard, GuardedTransport
 from tests.guard.dialling import Dialled
 from tests.guard.hostile import FAMILIAR, Answer, Case, hostile_case
 from tests.guard.oracle import Networks, host_in, leads_into, may_be_called, resolved
+from tests.lookups import alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ class Stack:
         self.rules = rules
         self._names = Names()
         self._dialled = Dialled()
-        self._guard = Guard(rules.policy(), self._names)
+        self._guard = Guard(rules.policy(), alike(self._names))
         self.transport = GuardedTransport(rules.policy(), self._names, tls, open_socket=self._dialled.socket)
 
     async def run(self, case: Case) -> Seen:
@@ -132,7 +133,7 @@ class Stack:
             url = parse_callback_url(case.url)
         except UnusableUrl as unusable:
             return None, str(unusable)
-        refusal = await self._guard.judge(url)
+        refusal = await self._guard.judge("shop", url)
         return url, None if refusal is None else refusal.rule
 
 

@@ -11,6 +11,7 @@ from relay.webhook.guard import Guard, GuardedTransport
 from tests.guard import corpus
 from tests.guard.dialling import Dialled
 from tests.guard.oracle import is_global
+from tests.lookups import alike
 
 POLICY = NetworkPolicy(allow_http=AllowHttp.ALWAYS)
 TLS = tls_context()
@@ -27,7 +28,7 @@ class OneName:
 
 
 async def refused_at_registration(url: CallbackUrl, lookup: OneName) -> str | None:
-    refusal = await Guard(POLICY, lookup).judge(url)
+    refusal = await Guard(POLICY, alike(lookup)).judge("shop", url)
     return None if refusal is None else refusal.rule
 
 

@@ -26,6 +26,7 @@ from tests.guard.dns import (
     silent,
 )
 from tests.guard.oracle import is_global
+from tests.lookups import alike
 from tests.sockets import OK, SocketServer, listening
 
 POLICY = NetworkPolicy(allow_http=AllowHttp.ALWAYS)
@@ -44,7 +45,7 @@ class World:
     inside: SocketServer
 
     async def registers(self, name: str) -> bool:
-        return await self.guard.judge(parse_callback_url(self.url(name))) is None
+        return await self.guard.judge("shop", parse_callback_url(self.url(name))) is None
 
     async def send(self, name: str) -> int:
         response = await self.transport.handle_async_request(httpx.Request("GET", self.url(name)))
@@ -72,7 +73,7 @@ async def world(script: Script) -> AsyncIterator[World]:
         dialled = Dialled(internet=("127.0.0.1", internet.port))
         async with GuardedTransport(POLICY, resolver, tls_context(), open_socket=dialled.socket) as transport:
             yield World(
-                guard=Guard(POLICY, resolver),
+                guard=Guard(POLICY, alike(resolver)),
                 transport=transport,
                 dialled=dialled,
                 internet=internet,
@@ -230,7 +231,7 @@ async def test_a_name_without_a_usable_answer_is_not_refused_and_nowhere_dialled
 
 async def test_a_refusal_does_not_say_where_the_name_leads() -> None:
     async with world(always("10.20.30.40")) as here:
-        refusal = await here.guard.judge(parse_callback_url(here.url("a.hostile.example")))
+        refusal = await here.guard.judge("shop", parse_callback_url(here.url("a.hostile.example")))
         with pytest.raises(BlockedAddress) as blocked:
             await here.send("a.hostile.example")
 

@@ -21,6 +21,7 @@ from relay.policies import network_policy
 from relay.settings import Settings
 from relay.transport import tls_context
 from relay.webhook.guard import GuardedTransport
+from tests.lookups import alike
 from tests.relays import SUCCESS, HandClock, RelayInHand, World, open_relay, settings_for, sqlite_url
 
 HOME: Final = "127.0.0.1"
@@ -51,7 +52,7 @@ class SocketWorld(World):
 
     def outside(self) -> Outside:
         scripted = httpx.MockTransport(self.router.async_handler)
-        return Outside(scripted, self._callbacks, lookup, collector=scripted)
+        return Outside(scripted, self._callbacks, alike(lookup), collector=scripted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ import httpx
 import orjson
 import pytest
 
+from relay.services.deliver import MOST_TESTS
 from relay.transport import BlockedAddress
 from tests.api.problems import problem
 from tests.relays import (
@@ -112,14 +113,36 @@ async def test_a_client_that_tests_many_hanging_origins_takes_no_more_than_its_s
         while sum(len(hook.requests) for hook in hooks) < 16:  # noqa: ASYNC110 - the hooks are what is asked
             await asyncio.sleep(0)
 
+    before = list(relay.world.looked_up)
     refused = await relay.api.post("/v1/test", json={"callback_url": urls[16]})
+    unasked = relay.world.looked_up == before
     others = await relay.other.post("/v1/test", json={"callback_url": "https://quick.test/"})
     held.go.set()
     answers = await asyncio.gather(*first)
     again = await relay.api.post("/v1/test", json={"callback_url": urls[16]})
 
     assert "other tests" in problem(refused, 503)["detail"]
+    assert unasked
     assert {answer.status_code for answer in (*answers, others, again)} == {200}
+
+
+async def test_a_callback_that_is_refused_takes_no_place_of_a_test(relay: RelayInHand) -> None:
+    refused = [
+        await relay.api.post("/v1/test", json={"callback_url": "https://10.0.0.1/"})
+        for _ in range(MOST_TESTS + 1)
+    ]
+
+    sent = await relay.api.post("/v1/test", json={"callback_url": HOOK})
+
+    assert {answer.status_code for answer in refused} == {422}
+    assert sent.status_code == 200
+
+
+async def test_each_clients_names_are_looked_up_for_itself(relay: RelayInHand) -> None:
+    await relay.register()
+    await relay.other.post("/v1/test", json={"callback_url": HOOK})
+
+    assert relay.world.looked_up_for == {"default", "other"}
 
 
 async def test_no_test_is_sent_while_the_relay_stops(relay: RelayInHand) -> None:

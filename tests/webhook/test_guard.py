@@ -9,6 +9,8 @@ from relay.domain.hosts import parse_hosts
 from relay.domain.urls import parse_callback_url
 from relay.transport import BlockedAddress, NameResolutionError, release, tls_context
 from relay.webhook.guard import LOOKUPS_AT_ONCE, Guard, GuardedTransport, Refusal
+from relay.webhook.names import Lookup
+from tests.lookups import alike
 from tests.sockets import OK, SocketServer, listening
 
 PUBLIC, HOME = "8.8.8.8", "127.0.0.1"
@@ -112,7 +114,7 @@ NAMES = {
 async def test_a_callback_is_refused_at_registration_by_the_rule_it_breaks(
     policy: NetworkPolicy, url: str, rule: str | None
 ) -> None:
-    refusal = await Guard(policy, Names(NAMES)).judge(parse_callback_url(url))
+    refusal = await Guard(policy, alike(Names(NAMES))).judge("shop", parse_callback_url(url))
 
     assert refusal == (None if rule is None else Refusal(rule=rule))
 
@@ -128,7 +130,7 @@ async def test_a_batch_is_judged_in_order_and_each_name_looked_up_once() -> None
         "https://public.example/f",
     ]
 
-    refusals = await Guard(STRICT, names).judge_all(list(map(parse_callback_url, urls)))
+    refusals = await Guard(STRICT, alike(names)).judge_all("shop", list(map(parse_callback_url, urls)))
 
     assert [refusal and refusal.rule for refusal in refusals] == [
         NO_LOOPBACK,
@@ -145,7 +147,7 @@ async def test_a_host_that_may_not_be_called_is_not_looked_up() -> None:
     names = Names(NAMES)
     urls = ["http://denied.example/", "http://public.test/", "http://home.example/"]
 
-    refusals = await Guard(LISTS, names).judge_all(list(map(parse_callback_url, urls)))
+    refusals = await Guard(LISTS, alike(names)).judge_all("shop", list(map(parse_callback_url, urls)))
 
     assert [refusal and refusal.rule for refusal in refusals] == [NO_DENIED, ONLY_ALLOWED, None]
     assert names.asked == ["home.example"]
@@ -154,8 +156,8 @@ async def test_a_host_that_may_not_be_called_is_not_looked_up() -> None:
 async def test_a_batch_looks_up_so_many_names_at_once_and_no_more() -> None:
     names = Names({f"n{number}.example": (HOME,) for number in range(100)})
 
-    refusals = await Guard(STRICT, names).judge_all(
-        [parse_callback_url(f"https://{name}/") for name in names.known]
+    refusals = await Guard(STRICT, alike(names)).judge_all(
+        "shop", [parse_callback_url(f"https://{name}/") for name in names.known]
     )
 
     assert len(names.asked) == 100
@@ -170,8 +172,8 @@ async def test_a_name_that_takes_too_long_refuses_nobody() -> None:
         return (HOME,)
 
     started = asyncio.get_running_loop().time()
-    slow, fast = await Guard(STRICT, lookup).judge_all(
-        [parse_callback_url("https://slow.example/"), parse_callback_url("https://fast.example/")]
+    slow, fast = await Guard(STRICT, alike(lookup)).judge_all(
+        "shop", [parse_callback_url("https://slow.example/"), parse_callback_url("https://fast.example/")]
     )
 
     assert slow is None
@@ -179,8 +181,22 @@ async def test_a_name_that_takes_too_long_refuses_nobody() -> None:
     assert asyncio.get_running_loop().time() - started < 3
 
 
+async def test_names_are_looked_up_for_whoever_wants_to_know() -> None:
+    asked: list[str] = []
+
+    def lookups(client: str) -> Lookup:
+        asked.append(client)
+        return Names(NAMES)
+
+    guard = Guard(STRICT, lookups)
+    for client in ("shop", "bank"):
+        await guard.judge(client, parse_callback_url("https://public.example/"))
+
+    assert asked == ["shop", "bank"]
+
+
 async def test_nothing_is_judged_for_an_empty_batch() -> None:
-    assert await Guard(STRICT, Names({})).judge_all([]) == []
+    assert await Guard(STRICT, alike(Names({}))).judge_all("shop", []) == []
 
 
 async def status_of(transport: GuardedTransport, url: str) -> int:
@@ -246,7 +262,7 @@ async def test_what_may_not_be_dialled_is_blocked_before_a_connection(
 async def test_a_callback_that_was_accepted_before_its_host_was_denied_is_blocked_for_good() -> None:
     url = parse_callback_url("http://shop.example/")
     names = Names({"shop.example": (PUBLIC,)})
-    accepted = await Guard(HTTP_EVERYWHERE, names).judge(url)
+    accepted = await Guard(HTTP_EVERYWHERE, alike(names)).judge("shop", url)
     later = NetworkPolicy(deny_hosts=parse_hosts(["shop.example"]), allow_http=AllowHttp.ALWAYS)
 
     async with GuardedTransport(later, names, tls_context()) as transport:
@@ -270,7 +286,7 @@ async def test_one_private_address_among_a_names_answers_blocks_the_name() -> No
 async def test_a_name_that_moved_after_its_registration_is_judged_again() -> None:
     names = Names({"moving.example": (PUBLIC,)})
     url = parse_callback_url("https://moving.example/")
-    accepted = await Guard(STRICT, names).judge(url)
+    accepted = await Guard(STRICT, alike(names)).judge("shop", url)
     names.known["moving.example"] = (HOME,)
 
     async with GuardedTransport(STRICT, names, tls_context()) as transport:

@@ -128,3 +128,38 @@ async def test_no_more_lookups_are_under_way_than_there_are_threads() -> None:
     names.close()
 
     assert (names.threads, at_once, len(system.asked)) == (2, 2, 5)
+
+
+async def refused(names: SystemNames, client: str, name: str) -> bool:
+    """Whether it was refused before the system was asked."""
+    asked = asyncio.ensure_future(names.of(client)(name))
+    await asyncio.sleep(0)
+    if not asked.done():
+        return False
+    return isinstance(asked.exception(), OSError)
+
+
+async def test_hanging_names_of_one_client_leave_threads_to_the_others() -> None:
+    system = Hanging()
+    names = SystemNames(threads=16, resolve=system)
+    greedy = [await refused(names, "greedy", f"slow-{number}") for number in range(100)]
+
+    async with asyncio.timeout(10):
+        found = await names.of("other")("quick")
+    system.go.set()
+    async with asyncio.timeout(10):
+        while await refused(names, "greedy", "quick"):  # noqa: ASYNC110 - its threads are what is waited for
+            await asyncio.sleep(0.01)
+    names.close()
+
+    assert greedy == [False] * 12 + [True] * 88
+    assert found == ("127.0.0.1",)
+
+
+async def test_names_that_are_nobodys_take_whatever_threads_there_are() -> None:
+    names = SystemNames(threads=2)
+
+    found = await asyncio.gather(*(names(f"127.0.0.{last}") for last in range(1, 6)))
+    names.close()
+
+    assert len(found) == 5
