@@ -127,6 +127,7 @@ def _print_how_to_go_on(out: Console, demo: Demo) -> None:
     table.add_row("console", f"{demo.relay.url}/ui")
     for client, token in demo.tokens.items():
         table.add_row(f"sign in as {client} with", token)
+    table.add_row("or, to see both, with", demo.operators_token)
     table.add_row("all is signed with", demo.signing_secret)
     out.print(table)
     out.print("\nIn another terminal:\n")

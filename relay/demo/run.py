@@ -51,6 +51,7 @@ class Demo:
         self._processes = Processes(environ)
         # They guard nothing: all of it is made up, and stays on the loopback interface.
         self.tokens = {client: f"{client}-{rng.getrandbits(64):016x}" for client in CLIENTS}
+        self.operators_token = f"operator-{rng.getrandbits(64):016x}"
         self.signing_secret = new_secret(rng.randbytes(NEW_KEY))
         self._rng = rng
         self._begun = clock.now()
@@ -217,6 +218,7 @@ class Demo:
             environ={
                 **client,
                 **{each.variable: each.value for each in SHORTENED},
+                "RELAY_OPERATOR__API_TOKENS": self.operators_token,
                 "RELAY_SERVER__PORT": "0",
                 "RELAY_DATABASE__URL": f"sqlite:///{self._processes.folder}/relay.db",
                 "RELAY_CAMB__BASE_URL": f"{self.simulator.url}/apis",

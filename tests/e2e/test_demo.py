@@ -145,6 +145,7 @@ async def test_a_demo_that_is_kept_open_can_be_played_with_while_new_tasks_keep_
 ) -> None:
     with playing(workplace, environ, "--no-crash", "--keep-open") as demo:
         console = line_with("console", demo.stdout).split()[-1]
+        operator = line_with("to see both", demo.stdout).split()[-1]
         variables = dict(
             line_with(name, demo.stdout).strip().removeprefix("export ").split("=", 1)
             for name in ("RELAY_URL=", "RELAY_TOKEN=")
@@ -159,6 +160,8 @@ async def test_a_demo_that_is_kept_open_can_be_played_with_while_new_tasks_keep_
                 return [each for each in relay.registrations() if "-live-" in each["task_id"]]
 
             await until(lambda: asyncio.to_thread(lambda: len(live()) > 2))
+        async with httpx.AsyncClient(trust_env=False, headers={"origin": variables["RELAY_URL"]}) as browser:
+            page = await browser.post(f"{console}/sign-in", data={"token": operator}, follow_redirects=True)
 
         demo.send_signal(signal.SIGINT)
 
@@ -166,6 +169,7 @@ async def test_a_demo_that_is_kept_open_can_be_played_with_while_new_tasks_keep_
         assert console == f"{variables['RELAY_URL']}/ui"
         assert (watched.returncode, watched.stderr) == (0, "")
         assert "delivered" in watched.stdout
+        assert (page.status_code, "studio" in page.text) == (200, True)
         assert left_behind(environ) == []
 
 
