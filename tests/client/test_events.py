@@ -2,7 +2,7 @@ import itertools
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.client.events import Message, messages
@@ -37,6 +37,7 @@ def test_a_stream_is_read_as_text_event_stream_says(
     assert list(messages([sent])) == [Message(data=data, retry=retry) for data, retry in heard]
 
 
+@settings(deadline=None)
 @given(
     texts=st.lists(st.text("a :\u0085\u2028\u20ac\N{GRINNING FACE}", min_size=1, max_size=9), max_size=5),
     cuts=st.lists(st.integers(0, 200), max_size=9),
