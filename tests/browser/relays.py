@@ -45,7 +45,7 @@ class Running:
     ill: str
     busy: str
 
-    def register(self, task_id: str, callback_url: str, **more: object) -> str:
+    def register(self, task_id: str, callback_url: str | None, **more: object) -> str:
         """The id of a new registration."""
         wish = {"task_id": task_id, "callback_url": callback_url, **more}
         answer = self.api.post("/v1/registrations", json=wish)

@@ -10,6 +10,7 @@ class Seeded:
     """Ids of registrations, and of a replay that waits for a paused origin and of one that is done."""
 
     watching: str
+    available: str
     delivering: str
     delivered: str
     dead: str
@@ -31,6 +32,7 @@ def seed(relay: Running) -> Seeded:
     relay.reaches(gone, "dead")
     delivering = relay.register("success-delivering", f"{relay.busy}/busy-3600")
     until(lambda: (relay.read(delivering)["delivery"] or {}).get("last_http_status") == 429)
+    available = relay.reaches(relay.register("success-pulled", None), "available")
     for each in [*many, delivered]:
         relay.reaches(each, "delivered")
     for each in dead:
@@ -42,6 +44,7 @@ def seed(relay: Running) -> Seeded:
     until(lambda: relay.api.get(f"/v1/replays/{done}").json()["state"] == "done")
     return Seeded(
         watching=watching,
+        available=available,
         delivering=delivering,
         delivered=delivered,
         dead=dead[0],
