@@ -41,7 +41,8 @@ _MARKS: Final[Mapping[int, str]] = MappingProxyType(
 """Where a scale of lengths of time may begin, end and be labelled: each some ten times as long as the one before."""
 _MOST_MARKS: Final = 7
 _STEPS: Final = (1, 2, 3, 4, 5, 6, 8)
-_THOUSANDS: Final = ("", "k", "M", "G", "T")
+_PREFIXES: Final = ("", "k", "M", "G", "T")
+_THOUSAND: Final = 1_000
 _TWO_DIGITS: Final = 99.5
 """From here on a number has two without a point."""
 
@@ -153,10 +154,10 @@ def brief(number: int) -> str:
     """As `2.5k`, for a number that has few digits and then noughts."""
     power = 0
     left = float(number)
-    while left >= 1_000 and power < len(_THOUSANDS) - 1:  # noqa: PLR2004 - what `k` stands for
-        left /= 1_000
+    while left >= _THOUSAND and power < len(_PREFIXES) - 1:
+        left /= _THOUSAND
         power += 1
-    return f"{left:g}{_THOUSANDS[power]}"
+    return f"{left:g}{_PREFIXES[power]}"
 
 
 def _two_digits(number: float) -> str:
