@@ -179,7 +179,7 @@ class RelayInHand:
         await self.relay.delivering.run_once()
         await self.settle()
 
-    async def register(self, task_id: str = "task-1", callback_url: str = HOOK, **more: object) -> str:
+    async def register(self, task_id: str = "task-1", callback_url: str | None = HOOK, **more: object) -> str:
         """The id of a new registration, once everything it set off has settled."""
         answer = await self.api.post(
             "/v1/registrations", json={"task_id": task_id, "callback_url": callback_url, **more}

@@ -1,1 +1,1 @@
-"""The verbs: register, poll, deliver, expire, prune, read."""
+"""The verbs: register, poll, deliver, pull, expire, prune, read."""

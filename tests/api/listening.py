@@ -9,6 +9,8 @@ from typing import Any, Final
 import orjson
 from starlette.types import ASGIApp, Message
 
+from relay.api.event_stream import ABORT
+
 WITHIN: Final = 10
 
 END: Final[dict[str, Any]] = {}
@@ -22,11 +24,15 @@ class Listener:
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     left: asyncio.Event = field(default_factory=asyncio.Event)
+    cut_off: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set where the application asked its server for that."""
+    _late: list[Message] = field(default_factory=lambda: [{"type": "http.request", "more_body": False}])
     _messages: "asyncio.Queue[Message]" = field(default_factory=lambda: asyncio.Queue(1))
 
     async def receive(self) -> Message:
-        await self.left.wait()
-        return {"type": "http.disconnect"}
+        if not self.cut_off.is_set():
+            await self.left.wait()
+        return self._late.pop() if self._late else {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         """Whoever sends waits for the reader."""
@@ -74,9 +80,10 @@ async def listening(
     path: str = "/v1/events/stream",
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
-    extensions: Mapping[str, Any] | None = None,
+    can_cut_off: bool = False,
 ) -> AsyncIterator[Listener]:
     """It leaves at the end."""
+    listener = Listener()
     given = {"authorization": f"Bearer {token}", **(headers or {})}
     scope = {
         "type": "http",
@@ -91,9 +98,8 @@ async def listening(
         "headers": [(name.lower().encode(), value.encode()) for name, value in given.items()],
         "client": None,
         "server": None,
-        "extensions": dict(extensions or {}),
+        "extensions": {ABORT: {"abort": listener.cut_off.set}} if can_cut_off else {},
     }
-    listener = Listener()
 
     async def run() -> None:
         await app(scope, listener.receive, listener.send)

@@ -1,8 +1,10 @@
 """The stream: events as they come, in order, with a place to go on from; it ends with the relay, and waits for its reader."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -10,14 +12,16 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from relay.api.application import application
-from relay.api.event_stream import ABORT
 from relay.api.events import Events
 from relay.api.requests import Callers
 from relay.app import create_app
 from relay.domain.cursors import Cursor, parse_cursor
+from relay.domain.errors import DatabaseUnavailable
 from relay.domain.instants import DAY, SECOND
-from relay.services.notify import MOST_OF_A_CLIENT
+from relay.services.notify import MOST_OF_A_CLIENT, Notifier
+from relay.services.pull import Pulling
 from tests.api.listening import END, Listener, listening
+from tests.failing import FailingReads
 from tests.relays import OTHER_TOKEN, SUCCESS, TOKEN, RelayInHand
 
 
@@ -173,15 +177,12 @@ async def test_it_ends_with_the_relay_and_a_new_one_ends_at_once(relay: RelayInH
 
 async def test_whoever_does_not_read_is_cut_off_at_the_stop(relay: RelayInHand) -> None:
     await publish(relay, "t-1", "t-2", "t-3")
-    aborted = asyncio.Event()
 
-    async with listening(
-        create_app(relay.relay), TOKEN, extensions={ABORT: {"abort": aborted.set}}
-    ) as listener:
+    async with listening(create_app(relay.relay), TOKEN, can_cut_off=True) as listener:
         await listener.frame()
         relay.relay.begin_drain()
         async with asyncio.timeout(5):
-            await aborted.wait()
+            await listener.cut_off.wait()
 
 
 async def test_where_the_server_cannot_cut_off_the_stream_ends_all_the_same(relay: RelayInHand) -> None:
@@ -217,6 +218,39 @@ async def test_what_retention_takes_from_a_reader_that_is_too_slow_ends_the_stre
 
     assert len(frames) == 51
     assert (again.status, document["status"]) == (410, 410)
+
+
+async def test_a_database_that_fails_for_a_while_makes_a_stream_skip_and_repeat_nothing(
+    relay: RelayInHand, tmp_path: Path
+) -> None:
+    relay.world.everything_asked.answers = [SUCCESS]
+    await publish(relay, *(f"t-{number}" for number in range(60)))
+    database = FailingReads(str(tmp_path / "relay.db"), relay.hands.clock)
+    notifier = Notifier(database, metrics=relay.relay.metrics)
+    pulling = Pulling(
+        database,
+        notifier,
+        clients=relay.relay.clients.values(),
+        clock=relay.hands.clock,
+        rng=random.Random(1),
+    )
+    events = Events(Callers(relay.relay.clients), pulling, notifier)
+    app = application([Route("/v1/events/stream", events.stream)], relay.relay.new_request_id)
+
+    async with listening(app, TOKEN) as listener:
+        await listener.frame()
+        database.fault = DatabaseUnavailable("the database is gone")
+        frames = [await listener.frame() for _ in range(50)]
+        async with asyncio.timeout(10):
+            while database.reads < 4:  # noqa: ASYNC110 - a page, the next one in vain, and looks in vain
+                await asyncio.sleep(0.01)
+        database.fault = None
+        frames += [await listener.frame() for _ in range(10)]
+    await notifier.close()
+    await database.close()
+
+    cursors = [parse_cursor(frame["id"]) for frame in frames]
+    assert [cursor and cursor.position for cursor in cursors] == list(range(1, 61))
 
 
 def quick(relay: RelayInHand, heartbeat: float) -> Starlette:

@@ -2,13 +2,12 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from relay.domain.errors import DatabaseUnavailable, TooMany
 from relay.domain.ids import RegistrationId
@@ -16,22 +15,8 @@ from relay.services import notify
 from relay.services.notify import Notifier
 from relay.storage.engine import SqliteDatabase
 from relay.telemetry import Metrics
+from tests.failing import FailingReads
 from tests.relays import HandClock
-
-T = TypeVar("T")
-
-
-class Looked(SqliteDatabase):
-    """Counts what is read, and fails when told to."""
-
-    reads = 0
-    fault: Exception | None = None
-
-    async def _read(self, work: Callable[[Connection], T]) -> T:
-        self.reads += 1
-        if self.fault is not None:
-            raise self.fault
-        return await super()._read(work)
 
 
 class Pauses:
@@ -58,9 +43,9 @@ class Pauses:
 
 
 @pytest.fixture
-async def database(sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Looked]:
+async def database(sqlite_template: Path, tmp_path: Path) -> AsyncIterator[FailingReads]:
     shutil.copy(sqlite_template, tmp_path / "relay.db")
-    database = Looked(str(tmp_path / "relay.db"), HandClock().clock)
+    database = FailingReads(str(tmp_path / "relay.db"), HandClock().clock)
     yield database
     await database.close()
 
@@ -71,13 +56,13 @@ def pauses() -> Pauses:
 
 
 @pytest.fixture
-async def notifier(database: Looked, pauses: Pauses) -> AsyncIterator[Notifier]:
+async def notifier(database: FailingReads, pauses: Pauses) -> AsyncIterator[Notifier]:
     notifier = Notifier(database, metrics=Metrics(), pause=pauses)
     yield notifier
     await notifier.close()
 
 
-async def announce(database: Looked, client: str, position: int) -> None:
+async def announce(database: FailingReads, client: str, position: int) -> None:
     statement = text(
         "INSERT INTO clients (name, last_position) VALUES (:name, :position)"
         " ON CONFLICT (name) DO UPDATE SET last_position = excluded.last_position"
@@ -102,7 +87,7 @@ async def begun() -> None:
 
 
 async def test_one_statement_serves_all_who_wait(
-    database: Looked, notifier: Notifier, pauses: Pauses
+    database: FailingReads, notifier: Notifier, pauses: Pauses
 ) -> None:
     shop = [asyncio.create_task(notifier.event("shop", beyond, 60)) for beyond in range(100)]
     bank = asyncio.create_task(notifier.event("bank", 0, 60))
@@ -122,7 +107,7 @@ async def test_one_statement_serves_all_who_wait(
 
 
 async def test_nothing_is_asked_while_nobody_waits(
-    database: Looked, notifier: Notifier, pauses: Pauses
+    database: FailingReads, notifier: Notifier, pauses: Pauses
 ) -> None:
     await announce(database, "shop", 1)
     first = asyncio.create_task(notifier.event("shop", 0, 60))
@@ -143,7 +128,7 @@ async def test_nothing_is_asked_while_nobody_waits(
 
 
 async def test_whose_time_is_over_before_the_look_is_asked_for_no_more(
-    database: Looked, notifier: Notifier, pauses: Pauses
+    database: FailingReads, notifier: Notifier, pauses: Pauses
 ) -> None:
     told = await notifier.event("shop", 0, 0.01)
 
@@ -153,7 +138,7 @@ async def test_whose_time_is_over_before_the_look_is_asked_for_no_more(
 
 
 async def test_a_database_that_does_not_answer_is_asked_again(
-    database: Looked, notifier: Notifier, pauses: Pauses
+    database: FailingReads, notifier: Notifier, pauses: Pauses
 ) -> None:
     await announce(database, "shop", 1)
     work = asyncio.create_task(notifier.event("shop", 0, 60))

@@ -31,6 +31,7 @@ async def in_every_state(relay: RelayInHand) -> dict[str, str]:
     relay.world.hook(HOOK + "/busy", httpx.Response(503, headers={"retry-after": str(DAY)}))
     made = {
         "delivered": await relay.register("ended"),
+        "available": await relay.register("ended", None),
         "dead": await relay.register("ended", HOOK + "/gone"),
         "delivering": await relay.register("ended", HOOK + "/busy"),
         "cancelled": await relay.register("task-1"),
@@ -159,3 +160,24 @@ async def test_pauses_that_are_long_over_are_forgotten(relay: RelayInHand) -> No
     left = [row[0] for row in await relay.execute("SELECT name FROM lanes")]
     assert "default https://hooks.test" in paused
     assert [name[:4] for name in left] == ["key:"]
+
+
+async def test_a_delivery_without_a_callback_that_an_older_worker_made_is_put_right(
+    relay: RelayInHand,
+) -> None:
+    relay.world.task("ended", SUCCESS)
+    registration = await relay.register("ended", None)
+    await relay.execute(
+        "INSERT INTO deliveries (registration, lane, next_at, fence, round, attempts, failures)"
+        " SELECT id, 'default ', created_at, 0, 1, 0, 0 FROM registrations"
+    )
+    await relay.execute("UPDATE registrations SET state = 'delivering', closed_at = NULL")
+    await relay.pass_time(1)
+    before = (await relay.read(registration))["state"]
+
+    with capture_logs() as logs:
+        await relay.relay.pruning.run_once()
+
+    assert (before, (await relay.read(registration))["state"]) == ("delivering", "available")
+    assert [log["registrations"] for log in logs if log["event"] == "delivery_without_callback.healed"] == [1]
+    assert not relay.world.everything_sent.requests
