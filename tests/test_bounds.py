@@ -22,6 +22,7 @@ from relay.domain.urls import MAX_CALLBACK_URL
 from relay.outside import LOOKUP_THREADS
 from relay.services import allow, deliver, notify, poll, replay, spans, survey, tally
 from relay.services.prune import PRUNE_SECONDS
+from relay.services.work import MOST_LOOKS_IN_VAIN
 from relay.settings import Settings
 from relay.storage import deliveries, feeds, redelivery
 from relay.storage import survey as surveys
@@ -200,9 +201,10 @@ BOUNDS: Final = (
     Bound(
         who=CALLER,
         what="origins of a client looked at for one claim",
-        value=f"{deliveries.MOST_LANES:,}; the next claim looks at the next ones",
+        value=f"{deliveries.MOST_LANES:,}; then at the next ones, {MOST_LOOKS_IN_VAIN} times in a row where none can be served",
         shown_by=(
             "tests/storage/test_origins.py::test_of_a_client_with_many_origins_a_claim_looks_at_some_and_the_next_at_others",
+            "tests/services/test_hanging.py::test_a_look_ends_although_more_origins_are_paused_than_are_looked_at",
         ),
     ),
     Bound(

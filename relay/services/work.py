@@ -20,6 +20,9 @@ from relay.telemetry import Metrics
 LEASE_MARGIN: Final = Span(15 * SECOND)
 """How much longer than its deadline a claimed request is left alone."""
 
+MOST_LOOKS_IN_VAIN: Final = 5
+"""In a row, over clients whose lanes are looked at some at a time; the next ones are looked at when it is woken again."""
+
 _log = structlog.get_logger()
 
 
@@ -47,6 +50,7 @@ class Work(abc.ABC, Generic[Row]):
         self._per_lane: Counter[LaneName] = Counter()
         self._lock = asyncio.Lock()
         self._look = Look()
+        self._in_vain = 0
         self._last: LaneName | None = None
         self._more = False
         self._left = 0
@@ -58,6 +62,7 @@ class Work(abc.ABC, Generic[Row]):
         """Claim what is due, start it, and return."""
         async with self._lock:
             self._woken = False
+            self._begin_round()
             try:
                 while self._may_claim() and await self._claim_some():
                     pass
@@ -118,7 +123,15 @@ class Work(abc.ABC, Generic[Row]):
             self._per_lane[row.lane] += 1
             self._running.start(self._owned(row))
         # A place that was given back meanwhile woke nobody, for nobody was known to wait for it.
-        return claim.more and (bool(claim.rows) or self._left != left)
+        if claim.rows or self._left != left:
+            self._begin_round()
+            return claim.more
+        self._in_vain += 1
+        return claim.unseen and self._in_vain < MOST_LOOKS_IN_VAIN
+
+    def _begin_round(self) -> None:
+        self._look.begin_round()
+        self._in_vain = 0
 
     async def _owned(self, row: Row) -> None:
         try:

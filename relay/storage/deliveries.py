@@ -94,7 +94,7 @@ class ClaimedDelivery:
 def claim(connection: Connection, wanted: DeliveryClaim, look: Look) -> Claim[ClaimedDelivery]:
     found, partial = _look(connection, wanted, look)
     if not found:
-        return Claim(last=wanted.last)
+        return Claim(more=partial, unseen=look.unseen, last=wanted.last)
     known = {lane.lane for lane in found} | wanted.busy.keys()
     held_back = lanes.held_back_among(connection, known, wanted.now)
     probing = lanes.lock_free(connection, _to_be_probed(found, held_back, wanted))
@@ -113,7 +113,8 @@ def claim(connection: Connection, wanted: DeliveryClaim, look: Look) -> Claim[Cl
     taken = Counter(item.lane for item in claimed)
     probed = [lane for name, lane in probing.items() if taken[name] and lane.to_be_probed]
     lanes.save(connection, [lane.probed(wanted.answer_by) for lane in probed])
-    return Claim(rows=claimed, more=partial or more_is_due(due, takes, taken), last=shares.last)
+    more = partial or more_is_due(due, takes, taken)
+    return Claim(rows=claimed, more=more, unseen=look.unseen, last=shares.last)
 
 
 def _look(connection: Connection, wanted: DeliveryClaim, look: Look) -> tuple[Sequence[DueLane], bool]:

@@ -46,10 +46,14 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim(Generic[T]):
-    """What was claimed, whether more is due than could be taken, and the lane that was served last."""
+    """What was claimed, whether more is due than could be taken, and the lane that was served last.
+
+    `unseen` is whether lanes are left that have not been looked at in this round.
+    """
 
     rows: Sequence[T] = ()
     more: bool = False
+    unseen: bool = False
     last: LaneName | None = None
 
 
