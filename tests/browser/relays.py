@@ -11,6 +11,8 @@ from typing import Any, Final, TypeVar
 
 import httpx
 
+from relay.clock import system_clock
+from relay.domain.instants import SECOND
 from tests.demo.serving import served
 from tests.e2e.neighbours import CAMB_KEY, RECEIVER, SIGNING_SECRET, SIMULATOR
 from tests.e2e.processes import Written
@@ -28,11 +30,12 @@ _PAUSE: Final = 0.05
 
 def until(asked: Callable[[], T], *, within: float = WITHIN) -> T:
     """Ask again and again until the answer is true."""
-    for _ in range(round(within / _PAUSE)):
-        if answer := asked():
-            return answer
+    clock = system_clock()
+    began = clock.now()
+    while not (answer := asked()):
+        assert clock.now() - began < within * SECOND, f"not so within {within:g} s: {answer!r}"
         time.sleep(_PAUSE)
-    raise AssertionError(f"not so within {within:g} s: {asked()!r}")
+    return answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

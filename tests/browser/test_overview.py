@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 def drawn(visitor: Visitor, path: str = "") -> None:
     """Once a process has written its counts, which it does every ten seconds."""
-    until(lambda: visitor.go(path) == 200 and visitor.page.locator("figure svg").count() == 3)
+    until(lambda: visitor.go(path) == 200 and visitor.page.locator("figure svg.chart").count() == 3)
 
 
 def test_a_chart_is_told_to_whoever_cannot_see_it(visit: Visit, seeded: Seeded) -> None:
@@ -33,7 +33,7 @@ def test_the_last_day_is_drawn_as_well(visit: Visit, seeded: Seeded) -> None:
         visitor.follow("Last day")
 
         expect(visitor.page.get_by_role("link", name="Last day")).to_have_attribute("aria-current", "true")
-        expect(visitor.page.locator("figure svg")).to_have_count(3)
+        expect(visitor.page.locator("figure svg.chart")).to_have_count(3)
 
 
 def test_what_needs_somebody_leads_to_it(visit: Visit, seeded: Seeded) -> None:
