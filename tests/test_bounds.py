@@ -13,6 +13,8 @@ from relay.api import registrations as calls
 from relay.cli import protocol
 from relay.cli.serving import KEEP_ALIVE_SECONDS
 from relay.commits import MOST_WAITING
+from relay.console import forms, indented, throttle
+from relay.console import registrations as console_lists
 from relay.domain import allowances, traces
 from relay.domain.instants import SECOND
 from relay.domain.replays import MOST_CLOSED, MOST_DUE, MOST_IN_ALL, MOST_OPEN, MOST_SHOWN
@@ -274,6 +276,28 @@ BOUNDS: Final = (
         value=f"{deliver.MOST_TESTS}, then 503",
         shown_by=(
             "tests/services/test_test_notifications.py::test_a_client_that_tests_many_hanging_origins_takes_no_more_than_its_share",
+        ),
+    ),
+    Bound(
+        who=CALLER,
+        what="wrong tokens of an address at the console · addresses remembered",
+        value=f"{throttle.MOST_FAILURES} within {length(throttle.WITHIN / SECOND)}, then 429 for its rest ·"
+        f" {throttle.MOST_ADDRESSES:,} of a process",
+        shown_by=(
+            "tests/console/test_signing_in.py::test_after_ten_wrong_tokens_in_a_minute_an_address_is_not_heard_for_its_rest",
+            "tests/console/test_signing_in.py::test_after_ten_wrong_tokens_in_a_minute_an_address_is_not_heard_for_its_rest",
+            "tests/console/test_signing_in.py::test_only_so_many_addresses_are_remembered_and_the_first_is_forgotten_first",
+        ),
+    ),
+    Bound(
+        who=CALLER,
+        what="a form of the console · its fields · a page's list · a body that it sets out",
+        value=f"{size(requests.MAX_BODY)} · {forms.MOST_FIELDS} · {console_lists.PAGE} · {size(indented.LONGEST)}",
+        shown_by=(
+            "tests/console/test_pages.py::test_a_form_that_is_none_is_refused",
+            "tests/console/test_pages.py::test_a_form_that_is_none_is_refused",
+            "tests/console/test_registrations.py::test_a_long_list_goes_on_on_another_page",
+            "tests/console/test_words.py::test_what_is_no_object_or_is_long_is_shown_as_it_came",
         ),
     ),
     Bound(

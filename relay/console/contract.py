@@ -131,9 +131,7 @@ def _type(schema: Schema) -> str:
 
 
 def _model_of(answer: Mapping[str, Any]) -> str:
-    for content in answer.get("content", {}).values():
-        return _name(content["schema"])
-    return ""
+    return next((_name(content["schema"]) for content in answer.get("content", {}).values()), "")
 
 
 def _name(schema: Schema) -> str:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from relay.api.registrations import wanted_registration
 from relay.clock import Clock
 from relay.console.pages import Pages
-from relay.console.sessions import Viewer
+from relay.console.sessions import Viewer, is_secure
 from relay.domain.clients import Client
 from relay.domain.instants import SECOND
 from relay.services.read import Reading
@@ -33,7 +33,8 @@ class CurlPages:
         notification = None
         if event is not None and event.body is not None and not long and not viewer.operator:
             notification = self._notification(viewer.client, view, event, event.body)
-        base = f"{request.url.scheme}://{request.headers.get('host', 'localhost:8080')}"
+        scheme = "https" if is_secure(request) else "http"
+        base = f"{scheme}://{request.headers.get('host', 'localhost:8080')}"
         return self._pages.page(
             "curl.html",
             viewer,

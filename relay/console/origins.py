@@ -36,6 +36,7 @@ class OriginPages:
         given = {name: request.query_params[name] for name in ("cursor",) if name in request.query_params}
         after = parse(OriginQuery, given).cursor or ""
         found = await self._reading.origins(viewer.client.name, after, PAGE + 1)
+        latencies = await self._reading.latencies(viewer.client.name, [view.origin for view in found[:PAGE]])
         return self._pages.live_page(
             "origins.html",
             "origins_found.html",
@@ -44,6 +45,7 @@ class OriginPages:
             {
                 "found": found[:PAGE],
                 "after": found[PAGE - 1].origin if len(found) > PAGE else None,
+                "latencies": latencies,
                 "paged": bool(after),
                 "slots": self._slots,
                 "causes": CAUSES,

@@ -19,6 +19,7 @@ from relay.console import words
 from relay.console.assets import asset_path
 from relay.console.indented import indented
 from relay.console.sessions import ROOT, Viewer
+from relay.domain.chain import spoken
 from relay.domain.instants import Instant, parse_rfc3339, text
 
 LIVE: Final = "relay-live"
@@ -35,6 +36,7 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 
 _INSTANT: Final = re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,12}Z")
+_ENDS: Final = (".", "?", "!")
 _PASSING: Final = re.compile(r"(<time[^>]*>)[^<]*")
 
 
@@ -117,7 +119,9 @@ def _environment() -> Environment:
         "relative": _relative,
         "moment": _moment,
         "prose": _prose,
+        "short": words.short,
         "shown_url": words.shown_url,
+        "spoken": spoken,
         "indented": indented,
     }
     environment.globals |= {
@@ -147,10 +151,10 @@ def _moment(context: Context, at: Instant | None) -> Markup | str:
 
 
 @pass_context
-def _prose(context: Context, sentence: str) -> Markup:
+def _prose(context: Context, sentence: str, end: str = "") -> Markup:
     """A sentence as the API tells it, its moments as everywhere on the page."""
     said, begins = Markup(), 0
-    sentence = sentence[:1].upper() + sentence[1:]
+    sentence = sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(_ENDS) else end)
     for found in _INSTANT.finditer(sentence):
         at = parse_rfc3339(found[0])
         said += escape(sentence[begins : found.start()]) + _time(

@@ -1,6 +1,6 @@
 """The pages under `/ui/registrations`: the list, one registration, and what can be done with it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +28,7 @@ from relay.services.read import Reading
 from relay.services.register import Registering
 from relay.storage.lists import Filter
 from relay.storage.redelivery import MOST_ATTEMPTS_KEPT
+from relay.storage.views import AttemptView, RegistrationView
 
 PAGE: Final = 50
 LONGEST_SEARCH: Final = 2_048
@@ -120,14 +121,7 @@ class RegistrationPages:
                 "view": view,
                 "steps": steps,
                 "situation": situation(view, steps),
-                "attempts": [
-                    (
-                        attempt,
-                        sent_headers(client, view, attempt),
-                        advice_on(attempt.outcome, attempt.http_status),
-                    )
-                    for attempt in reversed(attempts)
-                ],
+                "attempts": _told(client, view, attempts),
                 "may_cancel": view.state is not RegistrationState.CANCELLED
                 and allows(view.state, RegistrationChange.CANCELLED),
                 "may_redeliver": allows(view.state, RegistrationChange.REDELIVERED),
@@ -142,6 +136,23 @@ class RegistrationPages:
     async def redeliver(self, request: Request, viewer: Viewer) -> Response:
         view = await self._registering.redeliver(viewer.client.name, wanted_registration(request))
         return see_other(Place(viewer=viewer)(f"/registrations/{view.registration.id}", done="redelivered"))
+
+
+def _told(
+    client: Client, view: RegistrationView, attempts: Sequence[AttemptView]
+) -> list[tuple[AttemptView, list[tuple[str, str]], str]]:
+    """Newest first, each with what was sent and what to do about it; none without an event."""
+    event = view.event
+    if event is None:
+        return []
+    return [
+        (
+            attempt,
+            sent_headers(client, view.registration, event, attempt),
+            advice_on(attempt.outcome, attempt.http_status),
+        )
+        for attempt in reversed(attempts)
+    ]
 
 
 def _search(request: Request) -> Search:

@@ -6,24 +6,24 @@ from urllib.parse import quote
 from relay.domain.clients import Client
 from relay.domain.instants import SECOND
 from relay.domain.keys import KeyPair
-from relay.storage.views import AttemptView, RegistrationView
+from relay.domain.registrations import Registration
+from relay.storage.views import AttemptView, EventView
 from relay.transport import USER_AGENT
 
 _HIDDEN: Final = "•••"
 
 
-def sent_headers(client: Client, view: RegistrationView, attempt: AttemptView) -> list[tuple[str, str]]:
-    """Empty before there is an event. Signatures are made for each attempt and not kept."""
-    if view.event is None:
-        return []
-    registration = view.registration
+def sent_headers(
+    client: Client, registration: Registration, event: EventView, attempt: AttemptView
+) -> list[tuple[str, str]]:
+    """Signatures are made for each attempt and not kept."""
     headers = [
         ("content-type", "application/json"),
         ("user-agent", USER_AGENT),
-        ("webhook-id", view.event.id),
+        ("webhook-id", event.id),
         ("webhook-timestamp", f"{attempt.started_at // SECOND}"),
         ("webhook-signature", signature_shape(client)),
-        ("relay-event-type", view.event.type),
+        ("relay-event-type", event.type),
         ("relay-attempt", f"{attempt.number}"),
         ("relay-registration-id", registration.id),
         ("relay-task-id", quote(registration.task_id, safe="")),

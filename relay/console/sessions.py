@@ -115,14 +115,14 @@ def keep(response: Response, request: Request, cookie: str) -> None:
         cookie,
         max_age=LIFETIME,
         path=ROOT,
-        secure=_is_secure(request),
+        secure=is_secure(request),
         httponly=True,
         samesite="strict",
     )
 
 
 def forget(response: Response, request: Request) -> None:
-    response.delete_cookie(COOKIE, path=ROOT, secure=_is_secure(request), httponly=True, samesite="strict")
+    response.delete_cookie(COOKIE, path=ROOT, secure=is_secure(request), httponly=True, samesite="strict")
 
 
 def is_from_here(request: Request) -> bool:
@@ -135,7 +135,7 @@ def is_from_here(request: Request) -> bool:
     return bool(authority) and authority == request.headers.get("host")
 
 
-def _is_secure(request: Request) -> bool:
+def is_secure(request: Request) -> bool:
     forwarded = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()
     return request.url.scheme == "https" or forwarded == "https"
 

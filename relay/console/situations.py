@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from relay.console.words import REGISTRATION_LABELS, UNKNOWN, Tone
+from relay.console.words import REGISTRATION_LABELS, Tone
 from relay.domain.chain import Fact, Rule, Step, What
 from relay.domain.deliveries import GONE, SERVER_ERRORS, TOO_MANY_REQUESTS
 from relay.domain.instants import Instant
@@ -12,6 +12,7 @@ from relay.domain.registrations import RegistrationState
 from relay.domain.tasks import PollResult
 from relay.storage.views import RegistrationView
 
+_AGAIN: Final = "send it again."
 _REDIRECTS: Final = range(300, 400)
 _REFUSALS: Final = frozenset({401, 403})
 _NOT_THERE: Final = frozenset({404, 405})
@@ -83,7 +84,7 @@ def advice_on(outcome: str, http_status: int | None) -> str:  # noqa: PLR0911 - 
     if http_status in _NOT_THERE:
         return "Check the path of the callback URL: the receiver has nothing there that takes a POST."
     if http_status == GONE:
-        return "The receiver said that it is gone for good. If it is not, send the notification again."
+        return f"The receiver said that it is gone for good. If it is not, {_AGAIN}"
     if http_status == _TOO_LARGE:
         return "Have the receiver take larger bodies."
     if http_status == TOO_MANY_REQUESTS:
@@ -99,9 +100,6 @@ def _watching(view: RegistrationView, steps: Sequence[Step]) -> Situation:
     tone, title, advice = Tone.BUSY, "Waiting for CAMB", ""
     if task.last_poll_result in _POLLING:
         tone, title, advice = _POLLING[task.last_poll_result]
-    if last.rule is Rule.CLIENT:
-        tone, title = Tone.WARNING, "Held: its client is not configured"
-        advice = "Put the client back into the relay's configuration."
     return Situation(
         tone=tone,
         title=title,
@@ -122,8 +120,6 @@ def _delivering(steps: Sequence[Step]) -> Situation:
         tone, title, since = Tone.WARNING, "Held back: its origin is in trouble", (held or last).at
     elif failed:
         tone, title, since = Tone.WARNING, "Not accepted yet", failed[0].at
-    elif last.rule is Rule.CLIENT:
-        tone, title, since = Tone.WARNING, "Held: its client is not configured", round_[0].at
     else:
         tone, title, since = Tone.BUSY, "Being delivered", round_[0].at
     return Situation(
@@ -138,20 +134,22 @@ def _delivering(steps: Sequence[Step]) -> Situation:
 
 
 def _over(view: RegistrationView, steps: Sequence[Step]) -> Situation:
-    label = REGISTRATION_LABELS.get(view.state, UNKNOWN)
+    label = REGISTRATION_LABELS[view.state]
     last = steps[-1]
+    if view.state is RegistrationState.AVAILABLE:
+        following = "nothing by itself: whoever reads the client's events, by GET /v1/events or its stream, comes to it"
+        return Situation(tone=label.tone, title=label.word, since=last.at, detail=last.detail, next=following)
     if view.state is not RegistrationState.DEAD:
         nothing = "nothing more: this is its end"
         return Situation(tone=label.tone, title=label.word, since=last.at, detail=last.detail, next=nothing)
-    tried = [step for step in steps if step.what is What.TRIED]
-    advice = _advice(tried[-1]) if tried else ""
+    advice = next((_advice(step) for step in reversed(steps) if step.what is What.TRIED), "")
     return Situation(
         tone=label.tone,
         title="Dead: the relay has given up",
         since=last.at,
         detail=last.detail,
         next="nothing by itself: it is kept until somebody sends it again",
-        advice=f"{advice} Then send it again.".lstrip(),
+        advice=advice if advice.endswith(_AGAIN) else f"{advice} Then send it again.".lstrip(),
     )
 
 

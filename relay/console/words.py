@@ -98,3 +98,8 @@ def shown_url(url: str | None) -> str:
         return ""
     path, mark, _ = url.partition("?")
     return f"{path}?{_MASK}" if mark else path
+
+
+def short(error: str | None) -> str:
+    """Why an attempt failed, where a whole column says so of callbacks."""
+    return (error or "").removeprefix("the callback ")

@@ -16,7 +16,7 @@ from relay.services.notify import Notifier
 from relay.storage import histories, lists, origins, views
 from relay.storage.engine import Database
 from relay.storage.lists import Filter
-from relay.storage.origins import OriginView
+from relay.storage.origins import Latency, OriginView
 from relay.storage.views import AttemptView, RegistrationView
 
 MOST_TOLD: Final = 50
@@ -66,6 +66,10 @@ class Reading:
     async def origins(self, client: str, after: str, most: int) -> Sequence[OriginView]:
         """By name, from the first one beyond `after`."""
         return await self._database.read(origins.find, client, after, self._clock.now(), most)
+
+    async def latencies(self, client: str, origins_: Sequence[str]) -> Mapping[str, Latency | None]:
+        """By origin; None for one that has accepted nothing lately."""
+        return await self._database.read(origins.latencies, client, origins_)
 
     async def timeline(self, client: Client, wanted: RegistrationId) -> Sequence[Step]:
         """Raises NotFound, also for what is another client's."""

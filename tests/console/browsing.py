@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Final
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
@@ -50,7 +50,7 @@ class Page(HTMLParser):
 
     def form(self, action: str) -> Form:
         """The last one that goes there: the first may be that by which an operator chooses a client."""
-        return [form for form in self.forms if form.action.partition("?")[0] == action][-1]
+        return [form for form in self.forms if urlsplit(form.action).path == action][-1]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
@@ -112,7 +112,7 @@ class Page(HTMLParser):
 class Browser:
     http: httpx.AsyncClient
 
-    async def get(self, path: str, status: int = 200, **headers: str) -> Page:
+    async def get(self, path: str, status: int = 200, headers: dict[str, str] | None = None) -> Page:
         answer = await self.http.get(path, headers=headers)
         assert answer.status_code == status, answer.text
         return Page(answer)

@@ -251,7 +251,7 @@ async def test_a_form_of_another_site_is_refused(
 
 
 async def test_a_link_from_another_site_finds_who_has_signed_in(stranger: Browser) -> None:
-    page = await stranger.get("/ui/registrations?state=dead", 200, **{"sec-fetch-site": "cross-site"})
+    page = await stranger.get("/ui/registrations?state=dead", 200, headers={"sec-fetch-site": "cross-site"})
 
     assert ("content", "0; url=/ui/registrations?state=dead") in page.attributes
 

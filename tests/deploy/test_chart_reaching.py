@@ -96,6 +96,23 @@ def test_each_host_is_led_to_and_is_on_the_certificate() -> None:
     assert spec["ingressClassName"] == "nginx"
 
 
+def test_the_console_is_led_to_where_it_is_asked_for_and_nowhere_else() -> None:
+    paths = ["/v1", "/ui"]
+    plain = render(SQLITE | INGRESS | ROUTE)
+
+    manifests = render(
+        SQLITE
+        | {"ingress": INGRESS["ingress"] | {"paths": paths}}
+        | {"httpRoute": ROUTE["httpRoute"] | {"paths": paths}}
+    )
+
+    for rules in (ingress_rules, route_rules):
+        assert not led_to("/ui", rules(plain))
+        for path in ("/ui", "/ui/registrations", "/ui/static/0/console.css"):
+            assert led_to(path, rules(manifests))
+        assert not led_to("/uix", rules(manifests))
+
+
 def test_only_the_keys_to_verify_with_may_be_public() -> None:
     paths = ["/.well-known/jwks.json"]
 

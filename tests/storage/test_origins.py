@@ -5,11 +5,12 @@ from functools import partial
 from sqlalchemy import insert
 
 from relay.domain.deliveries import Accepted, Rejected
-from relay.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant, Span
+from relay.domain.instants import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Instant, Span
 from relay.domain.lanes import Lane, LaneName, OriginState
 from relay.domain.registrations import RegistrationState
 from relay.storage import deliveries, giving_up, lanes, origins
 from relay.storage.look import Look
+from relay.storage.origins import Latency
 from relay.storage.tables import lanes as lanes_table
 from tests.storage.interleaving import overlapping
 from tests.storage.store import HOOK, Store
@@ -231,3 +232,34 @@ async def test_of_a_client_with_many_origins_a_claim_looks_at_some_and_the_next_
     assert begins == f"shop https://{9_999 + deliveries.MOST_LANES}.example"
     assert len(second.rows) == 11
     assert begins_again == "shop "
+
+
+async def test_an_origins_latency_is_told_from_the_newest_that_it_accepted(store: Store) -> None:
+    hooks = [f"/{number}" for number in range(origins.MOST_ANSWERS + 5)]
+    for place, hook in enumerate(hooks):
+        await store.register(store.wanted(hook=hook))
+        await store.end_all()
+        (row,) = (await store.claim_deliveries()).rows
+        await store.record_attempts(store.tried(row, Accepted(http_status=200), began_ago=place * SECOND))
+        store.time.advance(SECOND)
+
+    found = await store.database.read(origins.latencies, "shop", [HOOK, "https://other.example"])
+    others = await store.database.read(origins.latencies, "studio", [HOOK])
+
+    assert found == {
+        HOOK: Latency(median=Span(15 * SECOND), slowest=Span(24 * SECOND)),
+        "https://other.example": None,
+    }
+    assert others == {HOOK: None}
+
+
+async def test_an_attempt_that_was_not_accepted_is_no_part_of_an_origins_latency(store: Store) -> None:
+    await store.delivering()
+    row = await store.claimed_delivery()
+    await store.record_attempts(store.tried(row, BAD, began_ago=9 * SECOND))
+    store.time.advance(DAY)
+    await store.attempted(Accepted(http_status=200))
+
+    found = await store.database.read(origins.latencies, "shop", [HOOK])
+
+    assert found == {HOOK: Latency(median=Span(3 * MILLISECOND), slowest=Span(3 * MILLISECOND))}

@@ -37,8 +37,11 @@ setInterval(() => {
 }, EVERY_MS);
 setInterval(() => document.visibilityState === "visible" && ageTimes(document), 1000);
 
-// What was opened stays open when its part is sent again.
+// What was opened stays open when its part is sent again, and what it comes to is said to who cannot see it.
 let opened = new Set();
+const said = document.getElementById("said");
+const saying = () => (document.querySelector("[data-said]")?.textContent ?? "").trim();
+let before = saying();
 document.body.addEventListener("htmx:beforeSwap", () => {
   opened = new Set([...document.querySelectorAll("details[open][id]")].map((details) => details.id));
 });
@@ -48,6 +51,7 @@ document.body.addEventListener("htmx:afterSwap", () => {
     if (details) details.open = true;
   }
   ageTimes(document);
+  if (said && saying() !== before) said.textContent = before = saying();
 });
 
 const lost = document.getElementById("lost");
@@ -62,11 +66,18 @@ function showCopying() {
 }
 showCopying();
 document.body.addEventListener("htmx:afterSwap", showCopying);
+// A link to something folded unfolds it.
+function unfold() {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (target && target.tagName === "DETAILS") target.open = true;
+}
+addEventListener("hashchange", unfold);
+unfold();
 document.body.addEventListener("click", async (event) => {
   const button = event.target.closest("button.copy");
   if (!button) return;
   const source = document.getElementById(button.dataset.copy);
-  const before = button.textContent;
+  const label = button.textContent;
   try {
     await navigator.clipboard.writeText(source.textContent);
     button.textContent = "Copied";
@@ -75,5 +86,5 @@ document.body.addEventListener("click", async (event) => {
     document.getSelection().selectAllChildren(source);
     button.textContent = "Selected: copy it";
   }
-  setTimeout(() => { button.textContent = before; }, 2000);
+  setTimeout(() => { button.textContent = label; }, 2000);
 });
