@@ -125,3 +125,7 @@ browser: $(READY) $(BROWSER)/node_modules ## open every page of the console in C
 	test -x /usr/bin/chromium || (apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium fonts-dejavu-core)
 	rm -rf .tools/screenshots
 	$(BIN)/python -m pytest -n 2 -m browser tests/browser
+
+.PHONY: plans
+plans: $(READY) ## find no page of a million registrations that is read without an index, on SQLite and PostgreSQL
+	$(BIN)/python -m pytest -m million tests/million

@@ -26,7 +26,7 @@ from relay.services import allow, deliver, notify, poll, replay, spans, survey, 
 from relay.services.prune import PRUNE_SECONDS
 from relay.services.work import MOST_LOOKS_IN_VAIN
 from relay.settings import Settings
-from relay.storage import deliveries, feeds, redelivery
+from relay.storage import deliveries, feeds, lists, redelivery
 from relay.storage import survey as surveys
 from relay.traces import FLUSH_SECONDS
 from relay.tracing import exporter
@@ -181,6 +181,12 @@ BOUNDS: Final = (
             "tests/api/test_bad_fields.py::test_a_field_that_breaks_a_rule_is_named_with_the_rule",
             "tests/api/test_growth.py::test_a_registration_expires_after_a_day_unless_it_says_otherwise",
         ),
+    ),
+    Bound(
+        who=CALLER,
+        what="registrations looked at for a page of a `kind`",
+        value=f"{lists.MOST_LOOKED_AT:,}; it may then be short, or empty, and `next_cursor` goes on",
+        shown_by=("tests/api/test_listing.py::test_of_a_kind_that_nobody_has_the_pages_come_to_an_end",),
     ),
     Bound(
         who=CALLER,

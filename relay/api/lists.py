@@ -29,7 +29,7 @@ class ListQuery(PageQuery):
     cursor: Cursor | None = Field(None, description="`next_cursor` of the page before.")
 
     def filter(self, client: str) -> Filter:
-        """One more than the page holds, which tells whether there is another. Raises InvalidInput."""
+        """Raises InvalidInput."""
         return Filter(
             client=client,
             state=self.state,
@@ -40,5 +40,5 @@ class ListQuery(PageQuery):
             since=parse_rfc3339_or_none(self.since),
             until=parse_rfc3339_or_none(self.until),
             before=parse_cursor(parse_registration_id, self.cursor),
-            limit=self.limit + 1,
+            limit=self.limit,
         )

@@ -67,12 +67,9 @@ class Registrations:
     async def list(self, request: Request) -> Response:
         client = self._callers.identify(request)
         query = parse_query(ListQuery, request)
-        found = await self._reading.registrations(query.filter(client.name))
-        return answer_page(
-            found,
-            query.limit,
-            shown_as=registration_resource,
-            cursor_of=lambda view: view.registration.id,
+        page = await self._reading.registrations(query.filter(client.name))
+        return answer(
+            {"data": [registration_resource(view) for view in page.found], "next_cursor": page.older}
         )
 
     async def read(self, request: Request) -> Response:

@@ -150,7 +150,9 @@ class RegistrationResource(Resource):
 
 class RegistrationPage(Resource):
     data: list[RegistrationResource]
-    next_cursor: str | None
+    next_cursor: str | None = Field(
+        description="Null after the last page. Before it a page that is narrowed by `kind` may be short, and even empty."
+    )
 
 
 class AttemptResource(Resource):

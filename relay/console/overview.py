@@ -78,10 +78,9 @@ class OverviewPages:
 
     async def _newest(self, viewer: Viewer) -> Live:
         newest = await self._reading.registrations(Filter(client=viewer.client.name, limit=MOST_SHOWN))
+        content = {"newest": newest.found}
         path = Place(viewer=viewer)("/newest")
-        return replace(
-            self._pages.live("overview_newest.html", path, viewer, {"newest": newest}), id="newest-live"
-        )
+        return replace(self._pages.live("overview_newest.html", path, viewer, content), id="newest-live")
 
 
 def _all(viewer: Viewer) -> bool:

@@ -93,13 +93,13 @@ class RegistrationPages:
         if known is not None:
             return see_other(Place(viewer=viewer)(f"/registrations/{known}"))
         try:
-            found = await self._reading.registrations(search.filter(viewer.client, self._clock.now()))
+            page = await self._reading.registrations(search.filter(viewer.client, self._clock.now()))
         except InvalidInput as refusal:
             content = _choices(search) | {"live": None, "errors": refusal.errors}
             return self._pages.page("registrations.html", viewer, content, status=422)
         content = _choices(search) | {
-            "found": found[:PAGE],
-            "older": found[PAGE - 1].registration.id if len(found) > PAGE else None,
+            "found": page.found,
+            "older": page.older,
             "errors": (),
         }
         return self._pages.live_page(

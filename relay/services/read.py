@@ -15,7 +15,7 @@ from relay.domain.watching import LostRule
 from relay.services.notify import Notifier
 from relay.storage import histories, lists, origins, views
 from relay.storage.engine import Database
-from relay.storage.lists import Filter
+from relay.storage.lists import Filter, Listed
 from relay.storage.origins import Latency, OriginView
 from relay.storage.views import AttemptView, RegistrationView
 
@@ -54,8 +54,8 @@ class Reading:
             await self._notifier.decided(wanted, wait)
         return await self._database.read(views.get, client, wanted)
 
-    async def registrations(self, wanted: Filter) -> Sequence[RegistrationView]:
-        return await self._database.read(lists.find, wanted)
+    async def registrations(self, wanted: Filter) -> Listed:
+        return await self._database.read(lists.find_page, wanted)
 
     async def attempts(
         self, client: str, wanted: RegistrationId, *, after: int, limit: int

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Select,
     and_,
     bindparam,
     case,
     func,
+    literal,
     select,
     text,
     tuple_,
@@ -162,15 +164,19 @@ def _matched(ended: Select[Any], wanted: ReplayFilter, frozen_at: Instant) -> Se
     """Each of the rows with whether it matches; those that do not count for the bound of a look all the same."""
     rows = ended.subquery("ended")
     conditions = [rows.c.closed_at <= frozen_at]
-    source: Any = rows
     if wanted.kind is not None:
-        source = source.outerjoin(tasks, tasks.c.ref == rows.c.task)
-        conditions.append(tasks.c.kind == wanted.kind)
-    if wanted.since is not None or wanted.until is not None:
-        source = source.outerjoin(events, events.c.registration == rows.c.id)
+        conditions.append(_there(tasks.c.ref == rows.c.task, tasks.c.kind == wanted.kind))
+    times = []
     if wanted.since is not None:
-        conditions.append(events.c.created_at >= wanted.since)
+        times.append(events.c.created_at >= wanted.since)
     if wanted.until is not None:
-        conditions.append(events.c.created_at < wanted.until)
+        times.append(events.c.created_at < wanted.until)
+    if times:
+        conditions.append(_there(events.c.registration == rows.c.id, *times))
     matches = case((and_(*conditions), 1), else_=0).label("matches")
-    return select(rows.c.origin, rows.c.id, rows.c.task, matches).select_from(source)
+    return select(rows.c.origin, rows.c.id, rows.c.task, matches)
+
+
+def _there(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Looked up for each row by its key: joined, or as EXISTS, PostgreSQL would rather read a whole table of a million."""
+    return select(literal(1)).where(*conditions).scalar_subquery().is_not(None)

@@ -78,6 +78,27 @@ async def test_a_list_can_be_narrowed(relay: RelayInHand) -> None:
     assert await ids(relay, "?task_id=unheard-of") == []
 
 
+async def test_of_a_kind_that_nobody_has_the_pages_come_to_an_end(relay: RelayInHand) -> None:
+    oldest = await relay.register("task-1", kind="dub")
+    await relay.execute(
+        "INSERT INTO registrations (id, task, client, callback_url, origin, format, metadata, created_at, expires_at,"
+        " not_found_before, state)"
+        " WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted LIMIT 10000)"
+        " SELECT printf('reg_f%031x', n), task, client, '', '', 'standard', metadata, 0, 0, 0, 'cancelled'"
+        " FROM counted, registrations"
+    )
+
+    first, rare = [
+        (await relay.api.get(f"/v1/registrations?kind={kind}")).json() for kind in ("dub", "story")
+    ]
+    last = (await relay.api.get(f"/v1/registrations?kind=story&cursor={rare['next_cursor']}")).json()
+
+    assert len(first["data"]) == 50
+    assert rare == {"data": [], "next_cursor": f"reg_f{1:031x}"}
+    assert last == {"data": [], "next_cursor": None}
+    assert await ids(relay, f"?cursor={rare['next_cursor']}") == [oldest]
+
+
 async def test_what_is_dead_is_found_by_its_origin_its_reason_and_its_time(relay: RelayInHand) -> None:
     elsewhere = "https://elsewhere.test/in"
     relay.world.task("ended", SUCCESS)

@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tests.bench import detection, isolation, memory, notification, queue_find, registration, threads
+from tests.bench import (
+    detection,
+    isolation,
+    memory,
+    notification,
+    page_times,
+    queue_find,
+    registration,
+    threads,
+)
 from tests.bench.surroundings import Surroundings, surroundings
 from tests.bench.table import Part, show
 
@@ -18,6 +27,7 @@ PARTS: Final[Mapping[str, Callable[[Surroundings], Part]]] = MappingProxyType(
         "detection": detection.measure,
         "isolation": isolation.measure,
         "queue": queue_find.measure,
+        "pages": page_times.measure,
         "memory": memory.measure,
     }
 )
