@@ -97,6 +97,7 @@ def pages(rows: int) -> Mapping[str, Mapping[str, Page]]:
         },
         "origins": {
             "the first": lambda connection: origins.find(connection, CLIENT, "", NOW, LIMIT),
+            "how one answers": lambda connection: origins.latencies(connection, CLIENT, [ORIGIN]),
             "the next": lambda connection: origins.find(connection, CLIENT, PAUSED, NOW, LIMIT),
         },
         "replays": {
