@@ -124,7 +124,7 @@ $(BROWSER)/node_modules: tests/browser/package.json tests/browser/package-lock.j
 browser: $(READY) $(BROWSER)/node_modules ## open every page of the console in Chromium (needs npm; apt-get installs Chromium where it is missing)
 	test -x /usr/bin/chromium || (apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium fonts-dejavu-core)
 	rm -rf .tools/screenshots
-	$(BIN)/python -m pytest -n 2 -m browser tests/browser
+	$(BIN)/python -m pytest -n 2 --timeout 240 -m browser tests/browser
 
 .PHONY: plans
 plans: $(READY) ## find no page of a million registrations that is read without an index, on SQLite and PostgreSQL
