@@ -36,7 +36,7 @@ test: lint ## everything that must hold
 
 coverage: $(READY) ## that every branch of what is held to it is tested (twice the time of its tests)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup $(UNMEASURED:%=--ignore=%)
+	$(BIN)/coverage run -m pytest --timeout 180 -n 2 --dist loadgroup $(UNMEASURED:%=--ignore=%)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include="$(COVERED)" --fail-under=100
 
