@@ -89,7 +89,8 @@ class Events:
             for event in events:
                 yield frame(event_item(self._pulling, client, cursor.store, event))
             if not events and not await self._notifier.event(client, cursor.position, self._heartbeat):
-                yield HEARTBEAT
+                if not self._notifier.stopped:
+                    yield HEARTBEAT
                 continue
             events = ()
             try:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from starlette.routing import Route
 
@@ -70,7 +70,7 @@ class Process:
             clock=time.clock,
             rng=random.Random(seed),
         )
-        events = Events(Callers(CLIENTS), pulling, self.notifier)
+        events = Events(Callers(CLIENTS), pulling, self.notifier, heartbeat=3600)
         routes = [Route("/v1/events", events.list), Route("/v1/events/stream", events.stream)]
         self.app = application(routes, lambda: "req_1")
 
@@ -265,20 +265,23 @@ def paging(number: int, limit: int, *, lost: bool) -> Step:
     return on(number, work)
 
 
+def listening_on(number: int, frames: int) -> Step:
+    return on(number, lambda world, one: world.listen(one, frames))
+
+
+def restarting(number: int, *, hard: bool) -> Step:
+    return lambda world: world.restart(number, hard=hard)
+
+
+IDLE_AT_THE_STOP: Final = [listening_on(0, 0), restarting(0, hard=False)]
 STEPS: Final = st.one_of(
     st.builds(announcing, _names, st.integers(1, 5)),
     st.builds(announcing_at_once, _names, st.integers(1, 3), _pullers),
     st.builds(paging, _pullers, st.integers(1, 4), lost=st.booleans()),
-    st.builds(
-        lambda number, frames: on(number, lambda world, one: world.listen(one, frames)),
-        _pullers,
-        st.integers(0, 5),
-    ),
+    st.builds(listening_on, _pullers, st.integers(0, 5)),
     st.builds(lambda number: on(number, World.leave), _pullers),
     st.builds(lambda number: on(number, World.move), _pullers),
-    st.builds(
-        lambda number, hard: lambda world: world.restart(number, hard=hard), st.integers(0, 1), st.booleans()
-    ),
+    st.builds(restarting, st.integers(0, 1), hard=st.booleans()),
     st.just(lambda world: world.prune()),
 )
 
@@ -321,6 +324,7 @@ def check(puller: Puller, world: World) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(steps=st.lists(STEPS, max_size=25))
+@example(steps=IDLE_AT_THE_STOP)
 def test_on_sqlite_each_puller_gets_each_event_of_its_client_once_and_in_order(
     sqlite_template: Path, steps: list[Step]
 ) -> None:
@@ -333,6 +337,7 @@ def test_on_sqlite_each_puller_gets_each_event_of_its_client_once_and_in_order(
 @pytest.mark.postgres
 @settings(max_examples=12, deadline=None)
 @given(steps=st.lists(STEPS, max_size=25))
+@example(steps=IDLE_AT_THE_STOP)
 def test_on_postgres_each_puller_gets_each_event_of_its_client_once_and_in_order(
     postgres_databases: MigratedDatabases, steps: list[Step]
 ) -> None:
