@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +43,9 @@ def back_up(settings: Settings, file: Path) -> Done:
     if database is not None and file.exists() and database.exists() and file.samefile(database):
         raise DatabaseUnavailable("that file is the database itself")
     folder = file.absolute().parent
-    with _stopped_by_sigterm(), _scratch(folder) as scratch:
+    with _stopped_by_sigterm() as go_on, _scratch(folder) as scratch:
         done = asyncio.run(_taken(settings, scratch))
+        go_on()
         scratch.replace(file)
         _flush(folder)
     return done
@@ -55,8 +56,9 @@ def back_up_to_stream(settings: Settings, stream: BinaryIO) -> Done:
     folder = _folder(settings)
     if not folder.is_dir():
         raise DatabaseUnavailable(_NOTHING)
-    with _stopped_by_sigterm(), _scratch(folder) as scratch:
+    with _stopped_by_sigterm() as go_on, _scratch(folder) as scratch:
         done = asyncio.run(_taken(settings, scratch))
+        go_on()
         with scratch.open("rb") as file:
             shutil.copyfileobj(file, stream, _BLOCK)
         stream.flush()
@@ -133,11 +135,25 @@ def _folder(settings: Settings) -> Path:
 
 
 @contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """As by Ctrl-C, so that what was begun is cleared away."""
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+def _stopped_by_sigterm() -> Iterator[Callable[[], None]]:
+    """As by Ctrl-C, so that what was begun is cleared away.
+
+    An exception that comes while a loop is being closed can be lost there: what is yielded raises it again.
+    """
+    asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        signal.raise_signal(signal.SIGINT)
+
+    def go_on() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, ask)
     try:
-        yield
+        yield go_on
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -1,9 +1,12 @@
 """`relay backup` and `relay restore` as an operator runs them, beside a relay that serves."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,8 @@ from tests.postgres import PostgresServer
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 USAGE = 2
+PIPE_BYTES = 65_536
+"""What a pipe of Linux holds: pipe(7)."""
 
 
 async def test_a_relay_moves_to_postgresql_in_one_pipe_and_everybody_is_notified_there(
@@ -107,13 +112,18 @@ async def test_a_backup_that_is_interrupted_leaves_nothing_behind(tmp_path: Path
     )
     os.close(writing)
 
-    async def has_begun() -> bool:
-        return any(file.stat().st_size > 100_000 for file in begun(tmp_path))
+    async def stands() -> bool:
+        """Once a pipe holds what it can."""
+        waiting = fcntl.ioctl(reading, termios.FIONREAD, bytes(4))
+        return int.from_bytes(waiting, sys.byteorder) >= PIPE_BYTES
 
-    await until(has_begun)
+    await until(stands)
     taking.send_signal(signal.SIGTERM)
-    _, said = await asyncio.to_thread(taking.communicate)
-    os.close(reading)
+    try:
+        _, said = await asyncio.to_thread(taking.communicate, timeout=30)
+    finally:
+        taking.kill()
+        os.close(reading)
 
     assert taking.returncode == exits.INTERRUPTED
     assert said == b"interrupted: there is no backup\n"
