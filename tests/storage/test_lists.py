@@ -249,7 +249,7 @@ async def test_pages_follow_each_other_without_a_gap(store: Store, narrowed: dic
     assert {len(page) for page in pages[:-1]} <= {2}
 
 
-RARE: Final = [
+RARE: Final[list[dict[str, Any]]] = [
     {"kind": "dub"},
     {"kind": "dub", "origin": HOOK},
     {"kind": "dub", "dead_reason": DeadReason.EXHAUSTED},
@@ -261,27 +261,27 @@ RARE: Final = [
 ]
 
 
-@pytest.mark.parametrize("narrowed", RARE, ids=str)
-@pytest.mark.parametrize(("limit", "reach"), [(3, 700), (2_000, 1_500), (10_000, 10_000)])
+@pytest.mark.parametrize(("limit", "reach"), [(30, 700), (2_000, 1_500), (10_000, 10_000)])
 async def test_of_a_rare_kind_pages_are_short_and_go_on_to_the_end(
-    sqlite: Store, narrowed: dict[str, Any], limit: int, reach: int
+    sqlite: Store, limit: int, reach: int
 ) -> None:
     await sqlite.write(fill)
-    whole = await sqlite.database.read(lists.find, Filter(client="shop", limit=10_000, **narrowed))
+    for narrowed in RARE:
+        whole = await sqlite.database.read(lists.find, Filter(client="shop", limit=10_000, **narrowed))
 
-    found: list[RegistrationId] = []
-    sizes = []
-    page, more = None, True
-    while more:
-        wanted = Filter(client="shop", limit=limit, reach=reach, before=page, **narrowed)
-        listed = await sqlite.database.read(lists.find_page, wanted)
-        found += [view.registration.id for view in listed.found]
-        sizes.append(len(listed.found))
-        page, more = listed.older, listed.older is not None
+        found: list[RegistrationId] = []
+        sizes = []
+        page, more = None, True
+        while more:
+            wanted = Filter(client="shop", limit=limit, reach=reach, before=page, **narrowed)
+            listed = await sqlite.database.read(lists.find_page, wanted)
+            found += [view.registration.id for view in listed.found]
+            sizes.append(len(listed.found))
+            page, more = listed.older, listed.older is not None
 
-    assert found == [view.registration.id for view in whole]
-    assert max(sizes) <= limit
-    assert len(sizes) <= 1 + len(whole) // limit + 6 * ROWS // reach
+        assert found == [view.registration.id for view in whole], narrowed
+        assert max(sizes) <= limit, narrowed
+        assert len(sizes) <= 1 + len(whole) // limit + 6 * ROWS // reach, narrowed
 
 
 async def test_a_page_of_a_kind_that_nobody_has_looks_only_so_far(store: Store) -> None:
