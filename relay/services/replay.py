@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from typing import Final
+from typing import Final, assert_never
 
 import structlog
 
@@ -83,6 +83,8 @@ class ReplayControl:
                 )
             case None:
                 pass
+            case never:
+                assert_never(never)
         _log.info("replay.started", client=client, wanted=wanted.state, **_counts(replay))
         return replay
 

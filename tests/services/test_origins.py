@@ -115,6 +115,16 @@ async def test_one_probe_at_a_time_is_made_after_a_pause(alone: RelayInHand) -> 
     assert (await origins(alone))["data"][0]["state"] == "paused"
 
 
+async def test_how_long_an_origin_takes_is_told_once_it_has_accepted(relay: RelayInHand) -> None:
+    relay.world.hook(f"{DEAD}/0", FAILING)
+    relay.world.hook("https://quick.test/0", OK)
+    await register(relay, f"{DEAD}/0", "https://quick.test/0")
+
+    found = await relay.relay.reading.latencies("default", [DEAD, "https://quick.test"])
+
+    assert [found[DEAD] is None, found["https://quick.test"] is None] == [True, False]
+
+
 async def test_an_origin_that_is_back_gets_a_ramp_and_no_wave(relay: RelayInHand) -> None:
     _, hook = await paused(relay, 60)
     in_flight, succeeded, most = 0, 0, []
