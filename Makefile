@@ -84,16 +84,17 @@ chart: $(READY) ## hold every shape of the chart to both Helms, four versions of
 chart-readme: $(READY) ## make the table of helm/README.md from helm/values.yaml (needs npm)
 	$(BIN)/python -m tests.deploy.checks.table
 
-INTEROP := .tools/interop
-
-$(INTEROP)/node_modules: tests/interop/package.json tests/interop/package-lock.json
-	mkdir -p $(INTEROP)
-	cp tests/interop/package.json tests/interop/package-lock.json $(INTEROP)/
-	timeout 300 npm ci --prefix $(INTEROP) --silent --no-audit --no-fund --ignore-scripts
+# Node's packages for the tests in that folder.
+.tools/%/node_modules: tests/%/package.json tests/%/package-lock.json
+	mkdir -p $(@D)
+	cp $^ $(@D)/
+	timeout 300 npm ci --prefix $(@D) --silent --no-audit --no-fund --ignore-scripts
 	touch $@
 
+NODE := $(if $(shell command -v node),$(shell command -v npm))
+
 .PHONY: interop
-interop: $(READY) $(if $(shell command -v node),$(if $(shell command -v npm),$(INTEROP)/node_modules)) ## verify signatures with libraries that are not ours (Node's where it is)
+interop: $(READY) $(if $(NODE),.tools/interop/node_modules) ## verify signatures with libraries that are not ours (Node's where it is)
 	$(BIN)/python -m tests.interop
 
 .PHONY: image
@@ -113,28 +114,12 @@ rolling: $(READY) ## replace, kill and starve three replicas under load, and mis
 budget: $(READY) ## count what one replica and four ask of CAMB with one key, and what a 429 makes of it
 	$(BIN)/python -m tests.rolling.budget
 
-RECIPES := .tools/recipes
-
-$(RECIPES)/node_modules: tests/recipes/package.json tests/recipes/package-lock.json
-	mkdir -p $(RECIPES)
-	cp tests/recipes/package.json tests/recipes/package-lock.json $(RECIPES)/
-	timeout 300 npm ci --prefix $(RECIPES) --silent --no-audit --no-fund --ignore-scripts
-	touch $@
-
 .PHONY: recipes
-recipes: $(READY) $(if $(shell command -v node),$(if $(shell command -v npm),$(RECIPES)/node_modules)) ## run the recipes for Node as others would (those for Python are in `make test`)
+recipes: $(READY) $(if $(NODE),.tools/recipes/node_modules) ## run the recipes for Node as others would (those for Python are in `make test`)
 	$(BIN)/python -m pytest -m node tests/recipes
 
-BROWSER := .tools/browser
-
-$(BROWSER)/node_modules: tests/browser/package.json tests/browser/package-lock.json
-	mkdir -p $(BROWSER)
-	cp tests/browser/package.json tests/browser/package-lock.json $(BROWSER)/
-	timeout 300 npm ci --prefix $(BROWSER) --silent --no-audit --no-fund --ignore-scripts
-	touch $@
-
 .PHONY: browser
-browser: $(READY) $(BROWSER)/node_modules ## open every page of the console in Chromium (needs npm; apt-get installs Chromium where it is missing)
+browser: $(READY) .tools/browser/node_modules ## open every page of the console in Chromium (needs npm; apt-get installs Chromium where it is missing)
 	test -x /usr/bin/chromium || (apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium fonts-dejavu-core)
 	rm -rf .tools/screenshots
 	$(BIN)/python -m pytest -n 2 --timeout 240 -m browser tests/browser
