@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NoReturn
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -136,16 +136,16 @@ def _folder(settings: Settings) -> Path:
 
 @contextmanager
 def _stopped_by_sigterm() -> Iterator[Callable[[], None]]:
-    """As by Ctrl-C, so that what was begun is cleared away.
+    """As by Ctrl-C, so that what was begun is cleared away; also where that is ignored, as in a script's background.
 
     An exception that comes while a loop is being closed can be lost there: what is yielded raises it again.
     """
     asked = False
 
-    def ask(*_: object) -> None:
+    def ask(*_: object) -> NoReturn:
         nonlocal asked
         asked = True
-        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt
 
     def go_on() -> None:
         if asked:

@@ -1,9 +1,13 @@
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from tests.demo.serving import served
 from tests.e2e.neighbours import RECEIVER, SIMULATOR, Neighbours, neighbours_at, own_neighbours
+
+# What a script starts in its background ignores Ctrl-C, and so would the commands that are sent it here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 USAGE = 2
 PIPE_BYTES = 65_536
 """What a pipe of Linux holds: pipe(7)."""
+IN_A_SCRIPT_S_BACKGROUND = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
+"""Where Ctrl-C is ignored."""
 
 
 async def test_a_relay_moves_to_postgresql_in_one_pipe_and_everybody_is_notified_there(
@@ -101,14 +103,21 @@ def begun(folder: Path) -> list[Path]:
     return list(folder.glob(".relay-backup-*"))
 
 
-async def test_a_backup_that_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begun_by", [(), IN_A_SCRIPT_S_BACKGROUND], ids=["a person", "a script"])
+async def test_a_backup_that_is_interrupted_leaves_nothing_behind(
+    tmp_path: Path, begun_by: tuple[str, ...]
+) -> None:
     """Nobody reads what it writes: it stands in the middle."""
     environ = {"RELAY_DATABASE__URL": sqlite_url(tmp_path)}
     await asyncio.to_thread(run, "migrate", environ=environ, folder=tmp_path)
     reading, writing = os.pipe()
 
     taking = subprocess.Popen(  # noqa: ASYNC220 - it is to be signalled
-        [*COMMAND, "backup", "-"], env=environ, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE
+        [*begun_by, *COMMAND, "backup", "-"],
+        env=environ,
+        cwd=tmp_path,
+        stdout=writing,
+        stderr=subprocess.PIPE,
     )
     os.close(writing)
 
