@@ -61,7 +61,7 @@ bench: $(READY) ## measure, and print one table
 
 .PHONY: e2e
 e2e: $(READY) ## take the real command through its work, kills, outages, restarts and upgrades
-	$(BIN)/python -m pytest -n 3 --dist loadgroup -m e2e tests/e2e tests/recipes
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "e2e and not node" tests/e2e tests/recipes
 
 .PHONY: fuzz
 fuzz: $(READY) ## hold the guard to an oracle for 100,000 hostile URLs
