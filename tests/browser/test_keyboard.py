@@ -32,7 +32,7 @@ def test_the_first_stop_leads_past_the_navigation(visit: Visit, seeded: Seeded) 
         assert tab(visitor) == {"name": "A Skip to the content", "ring": True, "shown": True}
         visitor.page.keyboard.press("Enter")
 
-        assert visitor.page.evaluate("document.activeElement.id") == "main"
+        expect(visitor.page.locator("#main")).to_be_focused()
 
 
 @pytest.mark.parametrize("path", ["/registrations", "/dead", "/try", "/replay"])
