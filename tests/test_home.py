@@ -20,9 +20,10 @@ DEVELOPMENT: Final[list[str]] = PYPROJECT["dependency-groups"]["dev"]
 
 REGISTRY: Final = re.compile(r"\b(pypi|pythonhosted|npmjs|yarnpkg|debian|crates|golang)[.](org|com|io)\b")
 MACHINE_PATH: Final = re.compile(r"((?<![\w/.~})>-])|(?<=://))/(work|home|root|Users)/[\w.]")
-SUPPRESSION: Final = re.compile(r"#\s*(noqa|type:\s*ignore|pragma:\s*no)\b")
+SUPPRESSION: Final = re.compile(r"#\s*(noqa|type:\s*ignore|pragma:\s*no|fmt:\s*(off|skip))\b")
 REASONED: Final = re.compile(
-    r"#\s*(noqa: [A-Z]+\d+(, ?[A-Z]+\d+)*|type: ignore\[[\w, -]+\]|pragma: no (cover|branch))\W+\w+ \w+"
+    r"#\s*(noqa: [A-Z]+\d+(, ?[A-Z]+\d+)*|type: ignore\[[\w, -]+\]|pragma: no (cover|branch))"
+    r"\W+(?!(as|see|from|the \w+) (above|below|before|same)\b|the same\b)\w+ \w+"
 )
 
 IMPORT_EVERYTHING: Final = """

@@ -18,9 +18,9 @@ def main() -> None:
 
 def _is_plainly_well(arguments: list[str]) -> bool:
     """The answer that containers ask for all the time, at a tenth of what the whole command line costs."""
-    from pathlib import Path  # noqa: PLC0415 - only this command does without all the others
+    from pathlib import Path  # noqa: PLC0415 - the rest of the command line imports it by itself
 
-    from relay.cli.health import quick_yes  # noqa: PLC0415 - the same
+    from relay.cli.health import quick_yes  # noqa: PLC0415 - a health check loads this and nothing more
 
     answer = quick_yes(arguments, os.environ, Path.cwd())
     if answer is not None:

@@ -31,7 +31,7 @@ err: Final = Console(stderr=True)
 
 def read_settings(config: Path | None, secrets_dir: Path | None) -> "Settings":
     """Exits where they are wrong."""
-    from relay.settings import ConfigurationError, load_settings  # noqa: PLC0415 - see above
+    from relay.settings import ConfigurationError, load_settings  # noqa: PLC0415 - not every command has settings to read, and they take time to load
 
     try:
         return load_settings(config=config, secrets_dir=secrets_dir, environ=os.environ, cwd=Path.cwd())

@@ -41,7 +41,7 @@ def path_to_ask(*, ready: bool) -> str:
 def hosts_to_ask(host: str) -> Sequence[str]:
     """Where a server that was told to listen on `host` answers this machine."""
     # Whoever listens on `::` may have found no IPv6 to listen on.
-    every = {"0.0.0.0": ("127.0.0.1",), "::": ("::1", "127.0.0.1")}  # noqa: S104 - not bound to, asked
+    every = {"0.0.0.0": ("127.0.0.1",), "::": ("::1", "127.0.0.1")}  # noqa: S104 - nothing is bound to it: whoever listens there is asked
     return every.get(host, (host,))
 
 

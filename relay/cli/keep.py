@@ -1,5 +1,5 @@
 """Backup and restore. A command imports what it needs when it runs."""
-# ruff: noqa: PLC0415 - as the line above says
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs
 
 import sys
 from pathlib import Path

@@ -1,5 +1,5 @@
 """What an operator runs. A command imports what it needs when it runs: a health check must not load a server."""
-# ruff: noqa: PLC0415 - as the line above says
+# ruff: noqa: PLC0415 - a health check must not load a server
 
 import secrets
 from typing import Annotated

@@ -1,5 +1,5 @@
 """Replays: begun by a filter, followed, paused, resumed, cancelled. A command imports what it needs when it runs."""
-# ruff: noqa: PLC0415 - as the line above says
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs
 
 from typing import Annotated, Any, Final, Literal
 

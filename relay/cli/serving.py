@@ -183,7 +183,7 @@ def listen(host: str, port: int, *, ipv6: bool) -> socket.socket:
     Raises CannotListen.
     """
     if host == "::" and not ipv6:
-        host = "0.0.0.0"  # noqa: S104 - the same as was asked for
+        host = "0.0.0.0"  # noqa: S104 - every address is what `::` has asked for
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     both = host == "::" and socket.has_dualstack_ipv6()
     try:

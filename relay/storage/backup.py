@@ -55,7 +55,7 @@ class _Table:
 
     @property
     def selected(self) -> str:
-        return f'SELECT {self._columns} FROM "{self.name}"'  # noqa: S608 - our own names
+        return f'SELECT {self._columns} FROM "{self.name}"'  # noqa: S608 - the names are those of tables.py
 
     def insert(self, target: Connection, rows: _Batch) -> None:
         into = f'INSERT INTO "{self.name}" ({self._columns})'
@@ -69,7 +69,7 @@ class _Table:
             for number, type_ in enumerate(self.columns.values(), 1)
         )
         values = tuple(map(list, zip(*rows, strict=True)))
-        target.exec_driver_sql(f"{into} SELECT * FROM unnest({arrays})", values)  # noqa: S608 - our own names
+        target.exec_driver_sql(f"{into} SELECT * FROM unnest({arrays})", values)  # noqa: S608 - the names are those of tables.py
 
     @property
     def _columns(self) -> str:
@@ -188,7 +188,7 @@ def _copy(
     progress: "_Progress",
 ) -> None:
     for table in reversed(tables):
-        target.execute(text(f'DELETE FROM "{table.name}"'))  # noqa: S608 - our own names
+        target.execute(text(f'DELETE FROM "{table.name}"'))  # noqa: S608 - the names are those of tables.py
     for table in tables:
         for batch in batches(table):
             table.insert(target, batch)
@@ -271,13 +271,13 @@ def _names(tables: Iterable[_Table]) -> str:
 
 
 def _count(connection: Connection, table: _Table) -> int:
-    return int(connection.execute(text(f'SELECT count(*) FROM "{table.name}"')).scalar_one())  # noqa: S608 - our own names
+    return int(connection.execute(text(f'SELECT count(*) FROM "{table.name}"')).scalar_one())  # noqa: S608 - the names are those of tables.py
 
 
 def _count_in(source: sqlite3.Connection, table: _Table) -> int:
-    (count,) = source.execute(f'SELECT count(*) FROM "{table.name}"').fetchone()  # noqa: S608 - our own names
+    (count,) = source.execute(f'SELECT count(*) FROM "{table.name}"').fetchone()  # noqa: S608 - the names are those of tables.py
     return int(count)
 
 
 def _holds(connection: Connection, table: _Table) -> bool:
-    return connection.execute(text(f'SELECT 1 FROM "{table.name}" LIMIT 1')).first() is not None  # noqa: S608 - our own names
+    return connection.execute(text(f'SELECT 1 FROM "{table.name}" LIMIT 1')).first() is not None  # noqa: S608 - the names are those of tables.py

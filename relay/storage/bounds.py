@@ -22,9 +22,9 @@ _STANDING: Final = select(_R.identity).where(_R.identity.in_(bindparam("identiti
 # A row that lies beyond as many as there may be: the work is bounded, and all but nothing for a task with few.
 _ONE_TOO_MANY: Final = "EXISTS (SELECT 1 FROM registrations WHERE task = wanted.value LIMIT 1 OFFSET :most)"
 _CROWDED: Final = {
-    "sqlite": text(f"SELECT wanted.value FROM json_each(:refs) AS wanted WHERE {_ONE_TOO_MANY}"),  # noqa: S608 - our own text
+    "sqlite": text(f"SELECT wanted.value FROM json_each(:refs) AS wanted WHERE {_ONE_TOO_MANY}"),  # noqa: S608 - made of constants of this module
     "postgresql": text(
-        f"SELECT wanted.value FROM unnest(CAST(:refs AS text[])) AS wanted (value) WHERE {_ONE_TOO_MANY}"  # noqa: S608 - our own text
+        f"SELECT wanted.value FROM unnest(CAST(:refs AS text[])) AS wanted (value) WHERE {_ONE_TOO_MANY}"  # noqa: S608 - made of constants of this module
     ),
 }
 _KEPT: Final = (

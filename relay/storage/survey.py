@@ -31,12 +31,12 @@ def _counting(table: str, key: str, *, sqlite: str, postgresql: str) -> dict[str
     """Rows whose `key` is among the wanted: each of those is looked up in an index, and walked along it, up to the bound."""
     return {
         "sqlite": text(
-            f"SELECT count(*) FROM (SELECT 1 FROM json_each(:wanted) AS wanted CROSS JOIN {table}"  # noqa: S608 - our own text
+            f"SELECT count(*) FROM (SELECT 1 FROM json_each(:wanted) AS wanted CROSS JOIN {table}"  # noqa: S608 - made of constants of this module
             f" WHERE {table}.{key} = wanted.value AND {sqlite} LIMIT :most)"
         ),
         # In the index's own order: else the whole table may seem to be the shorter way.
         "postgresql": text(
-            "SELECT count(*) FROM (SELECT 1 FROM unnest(CAST(:wanted AS text[])) AS wanted (value)"  # noqa: S608 - our own text
+            "SELECT count(*) FROM (SELECT 1 FROM unnest(CAST(:wanted AS text[])) AS wanted (value)"  # noqa: S608 - made of constants of this module
             f" CROSS JOIN LATERAL (SELECT 1 FROM {table} WHERE {postgresql} LIMIT :most) AS found"
             " LIMIT :most) AS counted"
         ),

@@ -95,7 +95,7 @@ def test_what_takes_a_rule_is_left_to_the_settings(
 @pytest.mark.parametrize(
     ("host", "asked"),
     [
-        ("0.0.0.0", ["127.0.0.1"]),  # noqa: S104 - not bound to
+        ("0.0.0.0", ["127.0.0.1"]),  # noqa: S104 - it is asked, and nothing is bound to it
         ("::", ["::1", "127.0.0.1"]),
         ("192.0.2.1", ["192.0.2.1"]),
     ],

@@ -109,10 +109,13 @@ def test_gone_and_a_url_that_is_itself_blocked_end_a_delivery_at_once_and_hold_n
 
 RETRIED = [
     *(Rejected(http_status=status) for status in (100, 301, 302, 304, 307, 308, 400, 401, 403, 404, 405)),
-    *(Rejected(http_status=status) for status in (408, 409, 411, 413, 418, 422, 500, 502, 503, 504, 600, 999)),
+    *(
+        Rejected(http_status=status)
+        for status in (408, 409, 411, 413, 418, 422, 500, 502, 503, 504, 600, 999)
+    ),
     *(Unreachable(failure=failure, detail="no") for failure in Failure),
     BLOCKED_NAME,
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("outcome", RETRIED, ids=str)

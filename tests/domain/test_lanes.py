@@ -326,8 +326,8 @@ def test_the_last_date_there_is_asks_for_a_very_long_wait() -> None:
 
 
 DATE_PARTS = st.sampled_from(
-    ["Mon,", "23", "Nov", "-nov-", "2026", "26", "12:02:00", "12:02", "12.02.00", "GMT", "EST", "+0200", "-", ":", ",", "0", ""]
-)  # fmt: skip
+    ["Mon,", "23", "Nov", "-nov-", "2026", "26", "GMT", "EST", "+0200"]
+) | st.sampled_from(["12:02:00", "12:02", "12.02.00", "-", ":", ",", "0", ""])
 
 
 @given(

@@ -361,10 +361,12 @@ def test_lost_is_three_404s_and_the_grace_since_the_last_other_answer_or_the_reg
 
 @given(
     not_found=st.integers(0, 6),
-    answer=st.sampled_from([PENDING, SUCCESS, FAILED, NOT_FOUND, *(trouble(result) for result in SAYS_NOTHING)]),
+    answer=st.sampled_from(
+        [PENDING, SUCCESS, FAILED, NOT_FOUND, *(trouble(result) for result in SAYS_NOTHING)]
+    ),
     begun=st.integers(0, 2_000),
     expires=st.integers(0, 2_000),
-)  # fmt: skip
+)
 def test_no_verdict_is_missed_by_not_reading_the_registrations(
     not_found: int, answer: PollAnswer, begun: int, expires: int
 ) -> None:

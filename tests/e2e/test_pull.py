@@ -112,7 +112,7 @@ async def test_a_stop_waits_for_nobody_who_listens(neighbours: Neighbours, tmp_p
         relay.signal(signal.SIGTERM)
         begun = time.monotonic()  # noqa: TID251 - a person's patience is measured in real time
         exit_code = await relay.ended(within=STOPPED_WITHIN)
-        took = time.monotonic() - begun  # noqa: TID251 - see above
+        took = time.monotonic() - begun  # noqa: TID251 - a person's patience is measured in real time
         answers = await asyncio.gather(*waiting)
         deaf.close()
 

@@ -125,7 +125,7 @@ async def live(database_url: str) -> None:
         stored = await relay.stored()
 
         await said.ask("POST", "/v1/registrations", {"task_id": "ended", "callback_url": HOOK + "&faulty"})
-        await relay.execute(f"UPDATE registrations SET callback_url = 'ftp://hooks.test/?sig={QUERY}'")  # noqa: S608 - a constant
+        await relay.execute(f"UPDATE registrations SET callback_url = 'ftp://hooks.test/?sig={QUERY}'")  # noqa: S608 - QUERY is a constant of these tests
         await relay.execute("UPDATE deliveries SET next_at = next_at - 10000000")
         await relay.relay.delivering.run_once()
         await relay.settle()

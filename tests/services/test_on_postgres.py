@@ -184,7 +184,7 @@ async def test_what_a_stopping_process_gave_back_is_another_s_in_its_next_tick(s
     async with opened(settings, world) as stopping, opened(settings, world) as other:
         await stopping.register()
         polls = len(task.requests)
-        await stopping.execute(f"UPDATE tasks SET next_at = {stopping.relay.clock.now()}")  # noqa: S608 - our own
+        await stopping.execute(f"UPDATE tasks SET next_at = {stopping.relay.clock.now()}")  # noqa: S608 - the number is a clock's of ours
         holding = await asyncpg.connect(settings.database.url.get_secret_value())
         async with holding.transaction():
             await holding.execute("LOCK TABLE tasks IN SHARE MODE")

@@ -123,7 +123,7 @@ async def test_a_registration_that_is_pruned_while_it_is_looked_for_is_not_found
 
     async def pruned() -> None:
         for table in ("attempts", "deliveries", "events", "registrations"):
-            await store.run(f"DELETE FROM {table}")  # noqa: S608 - the names stand above
+            await store.run(f"DELETE FROM {table}")  # noqa: S608 - the names stand in this test
 
     with pytest.raises(NotFound):
         await between(

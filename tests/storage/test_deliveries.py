@@ -261,7 +261,7 @@ async def test_an_outcome_of_what_was_pruned_meanwhile_is_dropped(store: Store) 
     await store.delivering()
     claimed = await store.claimed_delivery()
     for table in ("deliveries", "events", "registrations"):
-        await store.run(f"DELETE FROM {table}")  # noqa: S608 - the names stand above
+        await store.run(f"DELETE FROM {table}")  # noqa: S608 - the names stand in this test
 
     assert await store.record_attempts(store.tried(claimed, OK)) == [DISCARDED]
     assert await store.value("SELECT count(*) FROM attempts") == 0
@@ -275,11 +275,11 @@ async def test_a_batch_repeated_after_a_commit_of_unknown_fate_changes_nothing(
     tried = store.tried(await store.claimed_delivery(), outcome, decision)
     tables = ("registrations", "deliveries", "attempts", "lanes")
     await store.record_attempts(tried)
-    before = [await store.rows(f"SELECT * FROM {table}") for table in tables]  # noqa: S608 - the names stand above
+    before = [await store.rows(f"SELECT * FROM {table}") for table in tables]  # noqa: S608 - the names stand in this test
 
     await store.record_attempts(tried)
 
-    assert [await store.rows(f"SELECT * FROM {table}") for table in tables] == before  # noqa: S608 - as above
+    assert [await store.rows(f"SELECT * FROM {table}") for table in tables] == before  # noqa: S608 - the names stand in `tables`
 
 
 async def test_outcomes_of_one_delivery_in_one_batch_apply_as_if_one_after_the_other(store: Store) -> None:

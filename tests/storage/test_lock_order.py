@@ -196,7 +196,7 @@ async def test_clients_are_raised_in_the_order_of_their_names(postgres: Store) -
     raised: list[str] = []
 
     def watched(connection: Connection) -> None:
-        def before(conn: object, cursor: object, sql: str, values: Any, *_: object) -> None:  # noqa: ANN401 - a driver's
+        def before(conn: object, cursor: object, sql: str, values: Any, *_: object) -> None:  # noqa: ANN401 - whatever a driver takes for values
             if "INSERT INTO clients" in sql:
                 raised.extend(value for value in values if isinstance(value, str))
 

@@ -160,12 +160,12 @@ async def test_a_batch_repeated_after_a_commit_of_unknown_fate_changes_nothing(
     outcome = store.polled(await store.claimed_poll(), answer)
     tables = ("tasks", "reports", "registrations", "events", "deliveries", "clients", "lanes")
     await store.record_polls(outcome)
-    before = [await store.rows(f"SELECT * FROM {table}") for table in tables]  # noqa: S608 - the names stand above
+    before = [await store.rows(f"SELECT * FROM {table}") for table in tables]  # noqa: S608 - the names stand in `tables`
 
     repeated = await store.record_polls(outcome)
 
     assert repeated == [DISCARDED]
-    assert [await store.rows(f"SELECT * FROM {table}") for table in tables] == before  # noqa: S608 - as above
+    assert [await store.rows(f"SELECT * FROM {table}") for table in tables] == before  # noqa: S608 - the names stand in `tables`
 
 
 async def test_the_same_answer_twice_in_one_batch_counts_once(store: Store) -> None:

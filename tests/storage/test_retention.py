@@ -25,7 +25,7 @@ async def prune(
 
 
 async def sizes(store: Store) -> dict[str, object]:
-    return {table: await store.value(f"SELECT count(*) FROM {table}") for table in TABLES}  # noqa: S608 - from above
+    return {table: await store.value(f"SELECT count(*) FROM {table}") for table in TABLES}  # noqa: S608 - TABLES names them
 
 
 async def test_what_is_over_for_long_enough_goes_with_all_that_belongs_to_it(store: Store) -> None:
