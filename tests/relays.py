@@ -14,10 +14,11 @@ import respx
 from sqlalchemy import text
 from starlette.applications import Starlette
 
-from relay.app import Relay, create_app
+from relay.app import Relay
 from relay.clock import Clock
 from relay.domain.instants import SECOND, Instant
 from relay.outside import Outside
+from relay.ports import create_app
 from relay.settings import Settings
 from relay.storage import schema, tables
 from relay.storage.engine import Database, open_database

@@ -10,10 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from relay import __version__
-from relay.app import Relay, create_app
+from relay.app import Relay
 from relay.clock import system_clock
 from relay.domain.errors import DatabaseUnavailable, SchemaMismatch
 from relay.outside import Outside
+from relay.ports import create_app
 from relay.settings import ConfigurationError, Settings
 from tests.postgres import PostgresServer
 from tests.relays import (
@@ -32,7 +33,7 @@ from tests.relays import (
 
 def test_importing_it_opens_nothing_and_reads_no_environment(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import relay.app"],
+        [sys.executable, "-c", "import relay.ports"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(Path(__file__).parents[1]), "RELAY_NONSENSE": "1"},
         capture_output=True,

@@ -30,7 +30,8 @@ RUNNING = """
 import asyncio, random, sys
 from pathlib import Path
 import httpx
-from relay.app import Relay, create_app
+from relay.app import Relay
+from relay.ports import create_app
 from relay.clock import system_clock
 from relay.outside import Outside
 from relay.settings import load_settings

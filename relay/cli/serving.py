@@ -17,10 +17,11 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
-from relay.app import Relay, create_app, create_operations_app
+from relay.app import Relay
 from relay.cli.protocol import BoundedProtocol
 from relay.clock import system_clock
 from relay.outside import Outside
+from relay.ports import create_app, create_operations_app
 from relay.settings import Settings
 
 _SEED_BITS: Final = 256

@@ -23,8 +23,8 @@ from starlette.routing import Route
 from relay.api.events import LAST_EVENT_ID
 from relay.api.openapi import Operation
 from relay.api.routes import OPERATIONS
-from relay.app import create_app
 from relay.console.sessions import ROOT as CONSOLE
+from relay.ports import create_app
 from tests.relays import FAILING, HOOK, SUCCESS, RelayInHand, open_relay, settings_for, sqlite_url
 
 EXAMPLES = 30

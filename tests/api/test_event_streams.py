@@ -14,10 +14,10 @@ from starlette.routing import Route
 from relay.api.application import application
 from relay.api.events import Events
 from relay.api.requests import Callers
-from relay.app import create_app
 from relay.domain.cursors import Cursor, parse_cursor
 from relay.domain.errors import DatabaseUnavailable
 from relay.domain.instants import DAY, SECOND
+from relay.ports import create_app
 from relay.services.notify import MOST_OF_A_CLIENT, Notifier
 from relay.services.pull import Pulling
 from tests.api.listening import END, Listener, listening

@@ -3,7 +3,7 @@ from pathlib import Path
 import httpx
 
 from relay import __version__
-from relay.app import create_operations_app
+from relay.ports import create_operations_app
 from tests.api.problems import problem
 from tests.relays import RelayInHand, open_relay, settings_for, sqlite_url
 

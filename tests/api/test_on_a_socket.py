@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from relay.api.requests import MAX_BODY
-from relay.app import create_app
+from relay.ports import create_app
 from tests.relays import HOOK, TOKEN, RelayInHand
 from tests.serving import RawAnswer, Served, serving
 

@@ -7,7 +7,7 @@ import httpx
 import orjson
 import pytest
 
-from relay.app import create_app
+from relay.ports import create_app
 from relay.services import notify
 from tests.api.listening import listening
 from tests.api.problems import problem, rules

@@ -10,8 +10,8 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
-from relay.app import create_app
 from relay.cli.operate import app
+from relay.ports import create_app
 from tests.relays import TOKEN, RelayInHand, open_relay, settings_for, sqlite_url
 from tests.serving import HOST, serving
 

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import pytest
 
-from relay.app import create_app
 from relay.client import RelayClient
+from relay.ports import create_app
 from tests.relays import TOKEN, RelayInHand, open_relay, settings_for, sqlite_url
 from tests.serving import HOST, serving
 

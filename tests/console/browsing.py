@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from relay.app import create_app
+from relay.ports import create_app
 from tests.relays import TOKEN, RelayInHand
 
 BASE: Final = "http://relay.test"

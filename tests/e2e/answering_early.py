@@ -11,13 +11,14 @@ from pathlib import Path
 import structlog
 import uvicorn
 
-from relay.app import Relay, create_app
+from relay.app import Relay
 from relay.clock import Clock, system_clock
 from relay.domain.instants import span_of
 from relay.domain.registrations import Registration
 from relay.domain.tasks import TaskState
 from relay.domain.watching import Task
 from relay.outside import Outside
+from relay.ports import create_app
 from relay.services.allow import Allowing
 from relay.services.register import Registering, Wakes
 from relay.settings import Settings, load_settings
