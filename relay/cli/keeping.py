@@ -6,11 +6,11 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, NoReturn
+from typing import BinaryIO, Final
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -43,9 +43,8 @@ def back_up(settings: Settings, file: Path) -> Done:
     if database is not None and file.exists() and database.exists() and file.samefile(database):
         raise DatabaseUnavailable("that file is the database itself")
     folder = file.absolute().parent
-    with _stopped_by_sigterm() as go_on, _scratch(folder) as scratch:
+    with _stopped_by_sigterm(), _scratch(folder) as scratch:
         done = asyncio.run(_taken(settings, scratch))
-        go_on()
         scratch.replace(file)
         _flush(folder)
     return done
@@ -56,9 +55,8 @@ def back_up_to_stream(settings: Settings, stream: BinaryIO) -> Done:
     folder = _folder(settings)
     if not folder.is_dir():
         raise DatabaseUnavailable(_NOTHING)
-    with _stopped_by_sigterm() as go_on, _scratch(folder) as scratch:
+    with _stopped_by_sigterm(), _scratch(folder) as scratch:
         done = asyncio.run(_taken(settings, scratch))
-        go_on()
         with scratch.open("rb") as file:
             shutil.copyfileobj(file, stream, _BLOCK)
         stream.flush()
@@ -135,25 +133,11 @@ def _folder(settings: Settings) -> Path:
 
 
 @contextmanager
-def _stopped_by_sigterm() -> Iterator[Callable[[], None]]:
-    """As by Ctrl-C, so that what was begun is cleared away; also where that is ignored, as in a script's background.
-
-    An exception that comes while a loop is being closed can be lost there: what is yielded raises it again.
-    """
-    asked = False
-
-    def ask(*_: object) -> NoReturn:
-        nonlocal asked
-        asked = True
-        raise KeyboardInterrupt
-
-    def go_on() -> None:
-        if asked:
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, ask)
+def _stopped_by_sigterm() -> Iterator[None]:
+    """As by Ctrl-C, so that what was begun is cleared away; also where that is ignored, as in a script's background."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield go_on
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
