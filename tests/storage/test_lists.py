@@ -254,19 +254,28 @@ RARE: Final[list[dict[str, Any]]] = [
     {"kind": "dub", "origin": HOOK},
     {"kind": "dub", "dead_reason": DeadReason.EXHAUSTED},
     {"kind": "dub", "state": RegistrationState.DEAD},
-    {"kind": "tts"},
     {"kind": "discord-tts"},
     {"kind": "tts", "origin": ELSEWHERE},
     {"kind": "tts", "task_id": "t-9"},
 ]
+COMMON: Final[dict[str, Any]] = {"kind": "tts"}
 
 
-@pytest.mark.parametrize(("limit", "reach"), [(30, 700), (2_000, 1_500), (10_000, 10_000)])
-async def test_of_a_rare_kind_pages_are_short_and_go_on_to_the_end(
-    sqlite: Store, limit: int, reach: int
+@pytest.mark.parametrize(
+    ("limit", "reach", "narrowings"),
+    [
+        (3, 700, RARE),
+        (30, 700, [COMMON]),
+        (2_000, 1_500, [*RARE, COMMON]),
+        (10_000, 10_000, [*RARE, COMMON]),
+    ],
+    ids=["3 of 700", "30 of 700", "2,000 of 1,500", "10,000 of 10,000"],
+)
+async def test_of_whatever_kind_pages_are_short_and_go_on_to_the_end(
+    sqlite: Store, limit: int, reach: int, narrowings: list[dict[str, Any]]
 ) -> None:
     await sqlite.write(fill)
-    for narrowed in RARE:
+    for narrowed in narrowings:
         whole = await sqlite.database.read(lists.find, Filter(client="shop", limit=10_000, **narrowed))
 
         found: list[RegistrationId] = []
